@@ -1,0 +1,49 @@
+# Kiln's door for people and pipelines. Each target does its own set-up (tools/setup) and can be
+# called from any folder: make -C DIR, make -f DIR/Makefile. No target is a file of its own:
+# what is up to date is decided by content further down, not by dates here.
+
+# MAKEFILE_LIST is one path here, possibly with spaces in it: never split it.
+top := $(shell list='$(MAKEFILE_LIST)'; cd -- "$$(dirname -- "$${list# }")" && pwd)
+cd := cd -- "$(top)" &&
+python := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup kernel demo test test-all bench fuzz lint clean
+
+help: ## List the targets
+	@echo "Kiln targets (make TARGET):"
+	@$(cd) sed -n 's/^\([a-z-]*\): *## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+
+setup: ## Install what is missing (Debian packages, .venv); the other targets call it
+	@$(cd) tools/setup test
+
+kernel: ## Build the kernel to build/kernel/kiln.elf
+	@$(cd) tools/setup kernel
+	@$(cd) cmake -S kernel-src -B build/kernel -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null && ninja -C build/kernel
+
+demo: ## Build the kernel, bake Debian's redis, boot it, talk to it (KEEP=1 leaves it running)
+	@$(cd) tools/setup demo
+	@$(cd) KEEP='$(KEEP)' tools/demo
+
+test: ## All tests that fit in 30 minutes
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/run_all.py $(PARTS)
+
+test-all: ## All tests, the long ones too
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/run_all.py --all $(PARTS)
+
+bench: ## Kiln and a Debian guest side by side on the same emulator
+	@$(cd) tools/setup bench
+	@$(cd) $(python) tests/bench/run $(ARGS)
+
+fuzz: ## Long runs of the kernel's fuzzers (SECONDS=600 each)
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/fuzz.py --seconds $(or $(SECONDS),600)
+
+lint: ## ruff, mypy, yamllint, ansible-lint
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/lint.py
+
+clean: ## Remove what was built here (not the store in ~/.cache/kiln)
+	@$(cd) rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .ansible
