@@ -1,0 +1,1 @@
+"""The parts of kernel-src/run.  Standard library only."""

@@ -1,0 +1,194 @@
+"""Puts the parts together: options, kernel, root, QEMU, and what came of it."""
+
+import os
+import shlex
+import signal
+import sys
+import tempfile
+import threading
+import time
+from types import FrameType
+
+from . import accel, cmdline, disk, kernel, qemu, rootfs
+from .errors import EXIT_FAILED, RunError
+from .options import Options, parse
+from .outcome import Outcome
+from .streams import Port, Recorder, from_descriptor, to_descriptor
+
+# How long a guest that has reported its end may take to power off.
+_GOODBYE_SECONDS = 5.0
+# How often the waiting main thread looks for an ending that only the console told.
+_GLANCE_SECONDS = 0.25
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(Exception):
+    """SIGINT or SIGTERM came."""
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    for again in STOPPING:
+        signal.signal(again, signal.SIG_IGN)
+    raise Stopped(number)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"run: {text}\n")
+    sys.stderr.flush()
+
+
+class Guest:
+    """One boot, from QEMU's start to its end."""
+
+    def __init__(self, options: Options, words_for: "Launch") -> None:
+        self._options = options
+        self.outcome = Outcome()
+        verbose = 2 if options.verbose else None
+        self._ended = threading.Event()
+        self._recorders = {
+            "control": Recorder(on_line=self._on_event),
+            "log": Recorder(copy_to=verbose),
+            "console": Recorder(on_line=self._on_console, copy_to=verbose),
+        }
+        self._errors = Recorder()
+        self._ports = {name: Port(name) for name in (*qemu.PORTS, "console")}
+        self._words = words_for.command(self._ports)
+
+    def _on_event(self, line: bytes) -> None:
+        self.outcome.take_event(line)
+        if self.outcome.known:
+            self._ended.set()
+
+    def _on_console(self, line: bytes) -> None:
+        self.outcome.take_console(line)
+        if self.outcome.known:
+            self._ended.set()
+
+    def run(self) -> None:
+        """Boot, carry the streams, wait for the end."""
+        errors = Port("qemu")
+        begun = time.monotonic()
+        process = qemu.Process(self._words, self._ports, errors)
+        try:
+            threads = self._start_streams(errors)
+            self._wait(process, begun)
+        finally:
+            process.stop()
+            self.outcome.milliseconds = round((time.monotonic() - begun) * 1000)
+        for thread in threads:
+            thread.join()
+        self._conclude(process)
+
+    def _start_streams(self, errors: Port) -> list[threading.Thread]:
+        works = {"stdout": to_descriptor(1), "stderr": to_descriptor(2), **self._recorders}
+        threads = [self._ports[name].start(work) for name, work in works.items()]
+        self._ports["stdin"].start(from_descriptor(0))
+        return [*threads, errors.start(self._errors)]
+
+    def _wait(self, process: qemu.Process, begun: float) -> None:
+        limit = begun + self._options.timeout if self._options.timeout else None
+        while not self._ended.is_set():
+            glance = time.monotonic() + _GLANCE_SECONDS
+            if process.wait(glance if limit is None else min(glance, limit)):
+                return
+            if limit is not None and time.monotonic() >= limit:
+                self.outcome.timeout = True
+                return
+        if not process.wait(time.monotonic() + _GOODBYE_SECONDS):
+            _say("the guest reported its end but did not power off")
+
+    def _conclude(self, process: qemu.Process) -> None:
+        outcome = self.outcome
+        if not outcome.known and not outcome.timeout:
+            text = bytes(self._errors.data).decode(errors="replace").strip()
+            outcome.error = f"QEMU ended with status {process.status} and no word from the guest"
+            if text:
+                outcome.error += f": {text}"
+
+    def log(self) -> bytes:
+        """The kernel's own lines, from its port and from the console."""
+        return bytes(self._recorders["log"].data + self._recorders["console"].data)
+
+
+class Launch:
+    """Everything that is known before QEMU's descriptors are."""
+
+    def __init__(self, options: Options, scratch: str) -> None:
+        self._options = options
+        self.accel = accel.choose(options.accel, qemu.program())
+        if options.verbose and options.accel == "auto" and self.accel == "tcg":
+            _say("KVM does not run a guest here, using QEMU's emulator")
+        self._line = cmdline.build(options)
+        assert options.root
+        if options.disk_boot:
+            self._kernel = None
+            self._drive = disk.prepare(options, self._line, scratch)
+        else:
+            self._kernel = kernel.find(options.kernel, options.verbose)
+            self._drive = rootfs.prepare(options.root, scratch)
+
+    def command(self, ports: dict[str, Port]) -> list[str]:
+        """QEMU's command line."""
+        words = qemu.command(
+            self._options, self.accel, self._kernel, self._line, self._drive, ports
+        )
+        if self._options.verbose:
+            _say(shlex.join(words))
+        return words
+
+
+def _report(options: Options, outcome: Outcome, log: bytes) -> None:
+    if options.log_file:
+        with open(options.log_file, "wb") as stream:
+            stream.write(log)
+    if outcome.wrong and not options.verbose:
+        sys.stderr.buffer.write(log)
+        sys.stderr.flush()
+    if outcome.timeout:
+        _say(f"timed out after {options.timeout:g} s")
+    elif outcome.panic is not None:
+        _say(f"the kernel panicked: {outcome.panic}")
+    elif outcome.error is not None:
+        _say(outcome.error)
+
+
+def _boot(options: Options, outcome_of: list[Outcome]) -> None:
+    with tempfile.TemporaryDirectory(prefix="kiln-run-") as scratch:
+        launch = Launch(options, scratch)
+        guest = Guest(options, launch)
+        outcome_of.append(guest.outcome)
+        guest.outcome.details["accel"] = launch.accel
+        guest.run()
+        _report(options, guest.outcome, guest.log())
+
+
+def _run(options: Options) -> tuple[int, Outcome]:
+    found: list[Outcome] = []
+    try:
+        _boot(options, found)
+        return found[0].code(), found[0]
+    except Stopped as stopped:
+        number = stopped.args[0]
+        outcome = found[0] if found else Outcome()
+        outcome.error = f"stopped by {signal.Signals(number).name}"
+        code = 128 + number
+    except RunError as problem:
+        outcome = Outcome(error=str(problem))
+        code = EXIT_FAILED
+    _say(str(outcome.error))
+    return code, outcome
+
+
+def main(arguments: list[str]) -> None:
+    """Run and leave with the program's status."""
+    options = parse(arguments)
+    for number in STOPPING:
+        signal.signal(number, _on_signal)
+    code, outcome = _run(options)
+    if options.status_file:
+        outcome.write(options.status_file)
+    sys.stderr.flush()
+    # The thread that waits for standard input may be blocked for ever; nothing waits for it.
+    os._exit(code)
