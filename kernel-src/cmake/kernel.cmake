@@ -1,0 +1,31 @@
+# The freestanding kernel: one ELF from every source of the kernel's folders.
+file(GLOB_RECURSE kernel_sources CONFIGURE_DEPENDS
+    ${CMAKE_CURRENT_SOURCE_DIR}/arch/x86_64/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/arch/x86_64/*.S
+    ${CMAKE_CURRENT_SOURCE_DIR}/core/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/mm/*.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/linux/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/fs/*.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/net/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/drivers/*.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/api/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/lib/*.cc)
+
+add_executable(kiln.elf ${kernel_sources})
+target_link_libraries(kiln.elf PRIVATE kiln_warnings)
+set(linker_script ${CMAKE_CURRENT_SOURCE_DIR}/arch/x86_64/kernel.ld)
+set_target_properties(kiln.elf PROPERTIES LINK_DEPENDS ${linker_script})
+
+# No vector registers: they belong to the program. clang 14 cannot parse libstdc++'s headers without
+# them, so there the compiler is only told not to use them.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    set(no_vectors -mno-implicit-float -Wno-unused-command-line-argument)
+else()
+    set(no_vectors -mgeneral-regs-only)
+endif()
+target_compile_options(kiln.elf PRIVATE
+    -ffreestanding -fno-pic -fno-pie -mno-red-zone -mcmodel=kernel -fno-stack-protector
+    -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-strict-aliasing
+    -ffunction-sections -fdata-sections -g1 -fcf-protection=none
+    # Paths of the build machine stay out, so that the same sources give the same bytes anywhere.
+    -ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}=.
+    $<$<COMPILE_LANGUAGE:CXX>:-O2 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-use-cxa-atexit
+        -fcheck-new ${no_vectors}>)
+target_link_options(kiln.elf PRIVATE
+    -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=sha1 -Wl,-z,max-page-size=4096
+    -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,-T,${linker_script})

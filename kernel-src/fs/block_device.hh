@@ -1,0 +1,35 @@
+// What a file system needs of a disk. drivers/ implements it; fs/ and the boot code use it.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "lib/list.hh"
+#include "lib/result.hh"
+
+namespace kiln {
+
+class block_device : noncopyable {
+public:
+    virtual ~block_device() = default;
+
+    virtual std::string_view name() const = 0;
+    virtual u64 size_in_bytes() const = 0;
+    virtual bool read_only() const = 0;
+
+    // Any byte offset and length inside the device; blocks until done, from several threads at once.
+    // The buffer is in the direct map or kernel image. err::io when the device fails, err::inval for
+    // a range beyond the end. Context: threads, no spin locks.
+    virtual result<void> read(u64 offset, std::span<std::byte> into) = 0;
+    virtual result<void> write(u64 offset, std::span<const std::byte> from) = 0;
+    virtual result<void> flush() = 0;
+
+    list_node link;
+};
+
+// The registry, in the order of discovery. Drivers register at boot; devices never go.
+void register_block_device(block_device& device);
+block_device* first_block_device();
+block_device* next_block_device(block_device& device);
+
+}  // namespace kiln
