@@ -1,0 +1,89 @@
+// BIOS loader: hvm_start_info, version 1 (Xen's include/public/arch-x86/hvm/start_info.h), and the
+// search for ACPI's root pointer (ACPI 6.4, section 5.2.5.1).
+//
+// Invariants: the search reads only the first KiB of the EBDA and 0xe0000 to 0xfffff.
+// Context: 32-bit protected mode.
+
+#include "start_info.hh"
+
+#include "console.hh"
+
+namespace boot {
+namespace {
+
+struct hvm_start_info {
+    u32 magic;
+    u32 version;
+    u32 flags;
+    u32 module_count;
+    u64 modules;
+    u64 command_line;
+    u64 rsdp;
+    u64 memory_map;
+    u32 memory_ranges;
+    u32 reserved;
+};
+static_assert(sizeof(hvm_start_info) == 56);
+
+constexpr u32 start_info_magic = 0x336ec578;
+constexpr u32 rsdp_size = 20;  // the part that ACPI 1.0 has, which the first checksum covers
+constexpr u32 ebda_pointer = 0x40e;
+
+bool is_rsdp(u32 address) {
+    auto* words = reinterpret_cast<const u32*>(address);
+    if (words[0] != 0x20445352 || words[1] != 0x20525450) {  // "RSD PTR "
+        return false;
+    }
+    auto* bytes = reinterpret_cast<const u8*>(address);
+    u8 sum = 0;
+    for (u32 at = 0; at < rsdp_size; ++at) {
+        sum = static_cast<u8>(sum + bytes[at]);
+    }
+    return sum == 0;
+}
+
+u32 find_rsdp_in(u32 from, u32 to) {
+    for (u32 address = from; address < to; address += 16) {
+        if (is_rsdp(address)) {
+            return address;
+        }
+    }
+    return 0;
+}
+
+u32 ebda_address() {
+    // An address that GCC cannot take for a null object.
+    u32 pointer = ebda_pointer;
+    asm("" : "+r"(pointer));
+    return static_cast<u32>(*reinterpret_cast<const u16*>(pointer)) << 4;
+}
+
+u32 find_rsdp() {
+    u32 ebda = ebda_address();
+    u32 found = 0;
+    if (ebda >= low_memory_end && ebda < 0xa0000) {
+        found = find_rsdp_in(ebda, ebda + 1024);
+    }
+    return found != 0 ? found : find_rsdp_in(0xe0000, 0x100000);
+}
+
+}  // namespace
+
+u32 build_start_info(u32 memory_ranges) {
+    u32 rsdp = find_rsdp();
+    if (rsdp == 0) {
+        die("the BIOS has no ACPI tables (no RSD PTR in the EBDA or from 0xe0000 on); "
+            "turn ACPI on for this machine");
+    }
+    auto& info = *reinterpret_cast<hvm_start_info*>(start_info_address);
+    info = {};
+    info.magic = start_info_magic;
+    info.version = 1;
+    info.command_line = command_line_address;
+    info.rsdp = rsdp;
+    info.memory_map = memory_map_address;
+    info.memory_ranges = memory_ranges;
+    return start_info_address;
+}
+
+}  // namespace boot

@@ -1,0 +1,238 @@
+"""What the loader's tests stand on: the built loader, a probe kernel, and QEMU with a disk.
+
+The probe (probe.S) prints what the loader gave it; ``boot`` starts a disk image and returns what
+came out on the serial port.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import re
+import struct
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+TIMEOUT = 20
+PROBE_STATUS = (0x2A << 1) | 1  # what isa-debug-exit makes of 0x2a
+
+PATTERN = bytes((index * index * 7 + index // 251) & 0xFF for index in range(300_001))
+
+CONTROLLERS = {
+    "ide": ["-machine", "pc", "-drive", "file={},format=raw,if=ide"],
+    "ahci": ["-machine", "q35", "-drive", "file={},format=raw,if=ide"],
+    "virtio-blk": [
+        "-machine",
+        "pc",
+        "-drive",
+        "file={},format=raw,if=none,id=d",
+        "-device",
+        "virtio-blk-pci,drive=d",
+    ],
+    "nvme": [
+        "-machine",
+        "q35",
+        "-drive",
+        "file={},format=raw,if=none,id=d",
+        "-device",
+        "nvme,drive=d,serial=kiln",
+    ],
+    "pvscsi": [
+        "-machine",
+        "pc",
+        "-drive",
+        "file={},format=raw,if=none,id=d",
+        "-device",
+        "pvscsi",
+        "-device",
+        "scsi-hd,drive=d",
+    ],
+    "virtio-scsi": [
+        "-machine",
+        "q35",
+        "-drive",
+        "file={},format=raw,if=none,id=d",
+        "-device",
+        "virtio-scsi-pci",
+        "-device",
+        "scsi-hd,drive=d",
+    ],
+}
+
+
+def load_disk_module() -> types.ModuleType:
+    """Imports _disk.py from its file: it needs no installed collection."""
+    spec = importlib.util.spec_from_file_location("_disk", TOP / "plugins/module_utils/_disk.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["_disk"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+disk = load_disk_module()
+
+
+def run(*command: object, cwd: Path | None = None) -> None:
+    subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        check=True,
+        timeout=120,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def build_loader(folder: Path) -> Path:
+    """Builds the loader alone and returns the folder with stage1.bin and stage2.bin."""
+    run("cmake", "-S", TOP / "kernel-src/boot", "-B", folder, "-G", "Ninja")
+    run("ninja", "-C", folder, "-j2")
+    return folder
+
+
+def build_probe(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pattern.bin").write_bytes(PATTERN)
+    run(
+        "gcc",
+        "-m64",
+        "-I",
+        folder,
+        f"-Wa,-I,{folder}",
+        "-c",
+        HERE / "probe.S",
+        "-o",
+        "probe.o",
+        cwd=folder,
+    )
+    run(
+        "ld",
+        "-nostdlib",
+        "--build-id=none",
+        "-z",
+        "noexecstack",
+        "--no-warn-rwx-segments",
+        "-T",
+        HERE / "probe.ld",
+        "-o",
+        "probe.elf",
+        "probe.o",
+        cwd=folder,
+    )
+    return folder / "probe.elf"
+
+
+def build_root(folder: Path) -> Path:
+    tree = folder / "tree"
+    tree.mkdir(parents=True, exist_ok=True)
+    (tree / "greeting").write_text("hello\n")
+    image = folder / "root.erofs"
+    run("mkfs.erofs", "-T0", "-U", "00000000-0000-0000-0000-000000000001", image, tree)
+    return image
+
+
+def program_headers(elf: bytes | bytearray) -> list[int]:
+    """The file offset of each program header."""
+    table = struct.unpack_from("<Q", elf, 32)[0]
+    return [table + 56 * index for index in range(struct.unpack_from("<H", elf, 56)[0])]
+
+
+def repack(elf: bytes, shift: int) -> bytes:
+    """The same program with its segments at odd places in the file and no sections."""
+    out = bytearray(elf[: max(program_headers(elf)) + 56])
+    out[40:48] = bytes(8)
+    out[60:62] = bytes(2)
+    for at in program_headers(elf):
+        offset, size = struct.unpack_from("<Q16xQ", elf, at + 8)
+        out += b"\xcc" * shift
+        struct.pack_into("<Q", out, at + 8, len(out))
+        out += elf[offset : offset + size]
+    return bytes(out)
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a boot gave: QEMU's status, the serial lines, seconds from start to the last one."""
+
+    status: int | None
+    text: str
+    seconds: float
+
+    def values(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for line in self.text.splitlines():
+            name, equals, value = line.partition("=")
+            if equals:
+                found.setdefault(name, []).append(value.strip())
+        return found
+
+
+def qemu_command(image: Path, controller: str, memory: str) -> list[str]:
+    return [
+        "qemu-system-x86_64",
+        "-accel",
+        "tcg,thread=multi",
+        "-cpu",
+        "max",
+        "-m",
+        memory,
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-net",
+        "none",
+        "-device",
+        "VGA",
+        "-device",
+        "isa-debug-exit,iobase=0xf4,iosize=4",
+        "-serial",
+        "stdio",
+        *(word.format(image) for word in CONTROLLERS[controller]),
+    ]
+
+
+def boot(
+    image: Path, controller: str = "virtio-blk", memory: str = "64M", until: str = ""
+) -> Outcome:
+    """Boots the image until QEMU ends by itself, or until a line matches `until`."""
+    start = time.monotonic()
+    process = subprocess.Popen(
+        qemu_command(image, controller, memory),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        text = _read_lines(process, until, start + TIMEOUT)
+        seconds = time.monotonic() - start
+        status = None if until and re.search(until, text) else process.wait(timeout=TIMEOUT)
+    finally:
+        process.kill()
+        process.wait()
+    return Outcome(status, text, seconds)
+
+
+def _read_lines(process: subprocess.Popen[bytes], until: str, deadline: float) -> str:
+    assert process.stdout
+    descriptor = process.stdout.fileno()
+    os.set_blocking(descriptor, False)
+    text = ""
+    import select
+
+    while time.monotonic() < deadline:
+        if not select.select([descriptor], [], [], 0.2)[0]:
+            continue
+        piece = os.read(descriptor, 65536)
+        text += piece.decode("latin-1")
+        if not piece or (until and re.search(until, text)):
+            return text
+    raise AssertionError(f"nothing came for {TIMEOUT} s after {text!r}")
