@@ -1,5 +1,5 @@
-# Copyright (c) 2026 The Kiln authors
-# BSD-3-Clause (see LICENSE)
+# Copyright (c) 2026, the Kiln authors
+# BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
 """The raw disk image that a BIOS boots: GPT, loader, kernel, command line and root.
 
 ``build_disk`` writes an image, ``read_layout`` reads one back and checks it. The same inputs give
@@ -20,7 +20,7 @@ import typing as t
 import uuid
 import zlib
 from array import array
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 SECTOR = 512
@@ -90,7 +90,7 @@ class DiskLayout:
 
     guid: uuid.UUID
     size: int
-    partitions: t.Tuple[Partition, ...]
+    partitions: tuple[Partition, ...]
     kernel_offset: int
     kernel_size: int
     cmdline: str
@@ -143,7 +143,7 @@ def _pad(data: bytes, unit: int) -> bytes:
 # --- the kernel --------------------------------------------------------------------------------
 
 
-def _segments(path: Path, elf: bytes) -> t.List[_Segment]:
+def _segments(path: Path, elf: bytes) -> list[_Segment]:
     if elf[:4] != b"\x7fELF":
         _fail(
             path, 0, "this is no ELF file; give the kernel that the kernel role builds (kiln.elf)"
@@ -202,12 +202,12 @@ def _check_overlap(path: Path, loads: t.Sequence[_Segment]) -> None:
     ordered = sorted(
         (segment for segment in loads if segment.memory_size), key=lambda s: s.physical
     )
-    for lower, upper in zip(ordered, ordered[1:]):
+    for lower, upper in pairwise(ordered):
         if lower.physical + lower.memory_size > upper.physical:
             _fail(path, upper.at, f"this segment overlaps the one at {lower.physical:#x} in memory")
 
 
-def _notes(data: bytes) -> t.Iterator[t.Tuple[bytes, int, bytes]]:
+def _notes(data: bytes) -> t.Iterator[tuple[bytes, int, bytes]]:
     at = 0
     while at + 12 <= len(data):
         name_size, content_size, kind = struct.unpack_from("<III", data, at)
@@ -218,14 +218,14 @@ def _notes(data: bytes) -> t.Iterator[t.Tuple[bytes, int, bytes]]:
         at = content + _round_up(content_size, 4)
 
 
-def _entry_in(notes: bytes) -> t.Optional[int]:
+def _entry_in(notes: bytes) -> int | None:
     for name, kind, content in _notes(notes):
         if name == b"Xen\0" and kind == XEN_ELFNOTE_PHYS32_ENTRY and len(content) >= 4:
             return int.from_bytes(content[:4], "little") or None
     return None
 
 
-def _checksum(pieces: t.Iterable[bytes]) -> t.Tuple[int, int]:
+def _checksum(pieces: t.Iterable[bytes]) -> tuple[int, int]:
     """Fletcher's sum over 32-bit words, as the loader computes it of what it loaded."""
     low = high = 0
     for piece in pieces:
@@ -238,7 +238,7 @@ def _checksum(pieces: t.Iterable[bytes]) -> t.Tuple[int, int]:
 
 def _loaded(elf: bytes, segments: t.Sequence[_Segment]) -> t.Iterator[bytes]:
     """The pieces of the file that the loader reads, in its order."""
-    entry: t.Optional[int] = None
+    entry: int | None = None
     yield elf[:ELF_HEADER_LIMIT]
     for segment in segments:
         data = elf[segment.offset : segment.offset + segment.file_size]
@@ -249,7 +249,7 @@ def _loaded(elf: bytes, segments: t.Sequence[_Segment]) -> t.Iterator[bytes]:
             entry = _entry_in(data)
 
 
-def _find_entry(elf: bytes, segments: t.Sequence[_Segment]) -> t.Optional[int]:
+def _find_entry(elf: bytes, segments: t.Sequence[_Segment]) -> int | None:
     for segment in segments:
         if segment.kind == PT_NOTE:
             entry = _entry_in(elf[segment.offset : segment.offset + segment.file_size])
@@ -350,9 +350,7 @@ def _read_stage2(path: Path) -> bytes:
     return _pad(code, SECTOR)
 
 
-def _boot_partition(
-    stage2: bytes, cmdline: bytes, kernel: bytes, check: t.Tuple[int, int]
-) -> bytes:
+def _boot_partition(stage2: bytes, cmdline: bytes, kernel: bytes, check: tuple[int, int]) -> bytes:
     """Stage 2, the command line and the kernel, as they lie in the BIOS-boot partition."""
     cmdline_at = len(stage2)
     kernel_at = _round_up(cmdline_at + len(cmdline), 4096)
@@ -454,40 +452,29 @@ GPT_SIGNATURE = b"EFI PART"
 GPT_REVISION = 0x00010000
 
 
-def _gpt_header(
-    guid: uuid.UUID, total: int, here: int, other: int, table_at: int, table: bytes
-) -> bytes:
+def _gpt_header(layout: DiskLayout, table: bytes, *, primary: bool) -> bytes:
+    blocks = layout.size // SECTOR
+    last = blocks - 1
+    here, other, table_at = (1, last, 2) if primary else (last, 1, last - TABLE_SECTORS)
+    usable = (2 + TABLE_SECTORS, blocks - BACKUP_SECTORS - 1)
+    guid = layout.guid.bytes_le
+    shape = (table_at, ENTRY_COUNT, ENTRY_SIZE, zlib.crc32(table))
+
     def pack(crc: int) -> bytes:
-        return GPT_HEADER.pack(
-            GPT_SIGNATURE,
-            GPT_REVISION,
-            GPT_HEADER.size,
-            crc,
-            0,
-            here,
-            other,
-            2 + TABLE_SECTORS,
-            total - BACKUP_SECTORS - 1,
-            guid.bytes_le,
-            table_at,
-            ENTRY_COUNT,
-            ENTRY_SIZE,
-            zlib.crc32(table),
-        )
+        start = (GPT_SIGNATURE, GPT_REVISION, GPT_HEADER.size, crc, 0)
+        return GPT_HEADER.pack(*start, here, other, *usable, guid, *shape)
 
     return pack(zlib.crc32(pack(0)))
 
 
 def _write_table(image: _SparseWriter, layout: DiskLayout, boot_code: bytes) -> None:
-    total = layout.size // SECTOR
+    blocks = layout.size // SECTOR
     table = _table(layout.partitions)
-    last = total - 1
-    backup_table = last - TABLE_SECTORS
-    image.write(0, _protective_mbr(boot_code, total))
-    image.write(SECTOR, _gpt_header(layout.guid, total, 1, last, 2, table))
+    image.write(0, _protective_mbr(boot_code, blocks))
+    image.write(SECTOR, _gpt_header(layout, table, primary=True))
     image.write(2 * SECTOR, table)
-    image.write(backup_table * SECTOR, table)
-    image.write(last * SECTOR, _gpt_header(layout.guid, total, last, 1, backup_table, table))
+    image.write((blocks - BACKUP_SECTORS) * SECTOR, table)
+    image.write((blocks - 1) * SECTOR, _gpt_header(layout, table, primary=False))
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -506,7 +493,7 @@ class _SparseWriter:
         except OSError as error:
             raise DiskError(f"{path}: the image cannot be written: {error.strerror}") from error
 
-    def __enter__(self) -> _SparseWriter:
+    def __enter__(self) -> t.Self:
         return self
 
     def __exit__(self, kind: object, value: object, trace: object) -> None:
@@ -535,12 +522,10 @@ class _SparseWriter:
     def finish(self, size: int) -> None:
         self._file.truncate(size)
         self._file.close()
-        os.replace(self._partial, self._path)
+        self._partial.replace(self._path)
 
 
-def _plan(
-    boot_size: int, root_size: int, data_size: int
-) -> t.List[t.Tuple[str, uuid.UUID, int, int]]:
+def _plan(boot_size: int, root_size: int, data_size: int) -> list[tuple[str, uuid.UUID, int, int]]:
     """Name, type, offset and size of each partition, in the order of the disk."""
     wanted = [
         (NAME_BOOT, TYPE_BIOS_BOOT, boot_size),
@@ -557,18 +542,20 @@ def _plan(
     return placed
 
 
-def build_disk(
+def build_disk(  # noqa: PLR0913  (an image is made of that many things)
     kernel: Path,
     root: Path,
     cmdline: str,
     out: Path,
     *,
-    stage1: Path,
-    stage2: Path,
+    stage1: Path | None = None,
+    stage2: Path | None = None,
     data_size: int = 0,
 ) -> DiskLayout:
     """Writes the image ``out`` and returns its layout.
 
+    The loader's ``stage1.bin`` and ``stage2.bin`` are those beside the kernel, where the kernel's
+    build puts them, unless others are given.
     ``data_size`` is the size in bytes of an empty partition at the end, 0 for none; it is rounded
     up to whole MiB. ``out`` appears only when the image is complete.
     """
@@ -580,8 +567,8 @@ def build_disk(
     check = _checksum(_loaded(elf, segments))
     root_size = _check_root(root)
     command = _encode_cmdline(cmdline)
-    loader = _read_stage2(stage2)
-    boot_code = _patch_stage1(stage1, len(loader) // SECTOR)
+    loader = _read_stage2(stage2 or kernel.with_name("stage2.bin"))
+    boot_code = _patch_stage1(stage1 or kernel.with_name("stage1.bin"), len(loader) // SECTOR)
     boot = _boot_partition(loader, command, elf, check)
     places = _plan(len(boot), root_size, data_size)
     end = places[-1][2] + places[-1][3]
@@ -620,7 +607,7 @@ def _read_at(path: Path, file: t.BinaryIO, offset: int, size: int) -> bytes:
     return data
 
 
-def _read_gpt(path: Path, file: t.BinaryIO, block: int) -> t.Tuple[t.Tuple[t.Any, ...], bytes]:
+def _read_gpt(path: Path, file: t.BinaryIO, block: int) -> tuple[tuple[t.Any, ...], bytes]:
     """Reads and checks one of the two headers with its table."""
     at = block * SECTOR
     raw = _read_at(path, file, at, SECTOR)
@@ -642,7 +629,7 @@ def _read_gpt(path: Path, file: t.BinaryIO, block: int) -> t.Tuple[t.Tuple[t.Any
     return fields, table
 
 
-def _read_partitions(path: Path, table: bytes, first: int, last: int) -> t.Tuple[Partition, ...]:
+def _read_partitions(path: Path, table: bytes, first: int, last: int) -> tuple[Partition, ...]:
     found = []
     for number in range(1, ENTRY_COUNT + 1):
         entry = table[(number - 1) * ENTRY_SIZE : number * ENTRY_SIZE]
@@ -668,7 +655,7 @@ def _read_partitions(path: Path, table: bytes, first: int, last: int) -> t.Tuple
     return tuple(found)
 
 
-def _read_boot_header(path: Path, file: t.BinaryIO, boot: Partition) -> t.Tuple[int, int, str]:
+def _read_boot_header(path: Path, file: t.BinaryIO, boot: Partition) -> tuple[int, int, str]:
     stage2_head = _read_at(path, file, boot.offset, BOOT_HEADER.size)
     (
         magic,

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import os
 import re
+import select
+import socket
 import struct
 import subprocess
 import sys
@@ -64,12 +67,14 @@ CONTROLLERS = {
         "scsi-hd,drive=d",
     ],
 }
+FLOPPY = ["-machine", "pc", "-drive", "file={},format=raw,if=floppy"]
 
 
 def load_disk_module() -> types.ModuleType:
     """Imports _disk.py from its file: it needs no installed collection."""
     spec = importlib.util.spec_from_file_location("_disk", TOP / "plugins/module_utils/_disk.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules["_disk"] = module
     spec.loader.exec_module(module)
@@ -80,6 +85,7 @@ disk = load_disk_module()
 
 
 def run(*command: object, cwd: Path | None = None) -> None:
+    """Runs a build tool; its output is shown only when it fails."""
     subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -175,6 +181,8 @@ class Outcome:
 
 
 def qemu_command(image: Path, controller: str, memory: str) -> list[str]:
+    name = str(image).replace(",", ",,")
+    drive = FLOPPY if controller == "floppy" else CONTROLLERS[controller]
     return [
         "qemu-system-x86_64",
         "-accel",
@@ -196,7 +204,7 @@ def qemu_command(image: Path, controller: str, memory: str) -> list[str]:
         "isa-debug-exit,iobase=0xf4,iosize=4",
         "-serial",
         "stdio",
-        *(word.format(image) for word in CONTROLLERS[controller]),
+        *(word.format(name) for word in drive),
     ]
 
 
@@ -221,13 +229,47 @@ def boot(
     return Outcome(status, text, seconds)
 
 
+def screen_after(image: Path, until: str) -> str:
+    """Boots until a line on COM1 matches, then returns the letters of the text screen."""
+    monitor = image.with_name("monitor")
+    dump = image.with_name("screen")
+    command = qemu_command(image, "virtio-blk", "64M")
+    command += ["-qmp", f"unix:{monitor},server=on,wait=off"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        _read_lines(process, until, time.monotonic() + TIMEOUT)
+        _qmp(
+            monitor,
+            {"execute": "qmp_capabilities"},
+            {
+                "execute": "pmemsave",
+                "arguments": {"val": 0xB8000, "size": 4000, "filename": str(dump)},
+            },
+        )
+    finally:
+        process.kill()
+        process.wait()
+    return dump.read_bytes()[::2].decode("latin-1")
+
+
+def _qmp(path: Path, *requests: dict[str, object]) -> None:
+    """Sends the requests one by one; an answer that is an error fails the test."""
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.settimeout(TIMEOUT)
+        channel.connect(str(path))
+        answers = channel.makefile()
+        answers.readline()
+        for request in requests:
+            channel.sendall(json.dumps(request).encode() + b"\n")
+            answer = json.loads(answers.readline())
+            assert "return" in answer, answer
+
+
 def _read_lines(process: subprocess.Popen[bytes], until: str, deadline: float) -> str:
     assert process.stdout
     descriptor = process.stdout.fileno()
     os.set_blocking(descriptor, False)
     text = ""
-    import select
-
     while time.monotonic() < deadline:
         if not select.select([descriptor], [], [], 0.2)[0]:
             continue

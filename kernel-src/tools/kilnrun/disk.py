@@ -1,6 +1,7 @@
 """--disk-boot: a whole disk with loader, kernel, command line and root, as the BIOS starts it."""
 
 import os
+from pathlib import Path
 
 from . import kernel, rootfs
 from .errors import RunError
@@ -19,5 +20,8 @@ def prepare(options: Options, line: str, scratch: str) -> Drive:
     path = os.path.join(scratch, "disk.raw")
     builder = rootfs.disk_builder()
     elf = kernel.find(options.kernel, options.verbose)
-    builder.build_disk(path, kernel=elf, root=drive.path, cmdline=line)
+    try:
+        builder.build_disk(Path(elf), Path(drive.path), line, Path(path))
+    except builder.DiskError as error:
+        raise RunError(str(error)) from error
     return Drive(path, "raw", True)

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import struct
 import subprocess
+import sys
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -65,5 +66,6 @@ def disk_builder() -> ModuleType:
     if spec is None or spec.loader is None or not os.path.isfile(path):
         raise RunError(f"--disk-boot needs {path}, which is not there")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
