@@ -7,6 +7,7 @@ of what the test put on the disk, and of the machine that QEMU was told to be.
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import boot_rig
 import pytest
@@ -69,7 +70,7 @@ def check_memory_map(values: dict[str, list[str]], count: int, memory: int) -> N
     assert memory - (1 << 20) < usable <= memory
     assert any(base == 1 << 20 and kind == USABLE for base, _, kind in ranges)
     ordered = sorted(ranges)
-    for (base, size, _), (following, _, _) in zip(ordered, ordered[1:], strict=False):
+    for (base, size, _), (following, _, _) in pairwise(ordered):
         assert base + size <= following
 
 

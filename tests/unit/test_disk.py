@@ -1,0 +1,359 @@
+"""The disk image: judged by sfdisk, fsck.fat and by its own reader."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+MIB = 1 << 20
+
+
+def load(name, path):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+# By its file and not by the collection's name: kernel-src/run loads it the same way.
+disk = load("kiln_disk_under_test", TOP / "plugins/module_utils/_disk.py")
+
+
+def elf(
+    *,
+    machine=62,
+    entry=0x200010,
+    paddr=0x200000,
+    flags=5,
+    code=b"\x90" * 5000,
+    extra=0,
+    note_type=18,
+):
+    """A kernel in miniature: one segment and a PVH note; the note is the last thing in the file."""
+    note = struct.pack("<III4sI", 4, 4, note_type, b"Xen\0", entry)
+    code_at, note_at = 4096, 4096 + len(code)
+    header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    header += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    load_segment = struct.pack(
+        "<IIQQQQQQ", 1, flags, code_at, 0, paddr, len(code), len(code) + extra, 4096
+    )
+    note_segment = struct.pack("<IIQQQQQQ", 4, 4, note_at, 0, 0, len(note), len(note), 4)
+    return (header + load_segment + note_segment).ljust(code_at, b"\0") + code + note
+
+
+def stage2(size=3000, version=1):
+    return (b"\xeb\x3e\x90\x90KILN-LD2" + struct.pack("<I", version)).ljust(size, b"\x5a")
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """Writes good inputs and returns the folder; a test spoils what it wants to spoil."""
+    folder = tmp_path / "in puts"
+    (folder / "tree").mkdir(parents=True)
+    (folder / "tree/file").write_bytes(b"content " * 1000)
+    subprocess.run(
+        ["mkfs.erofs", "-T0", "-U", "00000000-0000-0000-0000-000000000001",
+         folder / "root.erofs", folder / "tree"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (folder / "kiln.elf").write_bytes(elf())
+    (folder / "stage1.bin").write_bytes(b"\xcc" * 436 + b"KLN1")
+    (folder / "stage2.bin").write_bytes(stage2())
+    return folder
+
+
+def build(folder, out="disk.img", cmdline="log=debug -- /bin/true", **options):
+    return disk.build_disk(
+        folder / "kiln.elf", folder / "root.erofs", cmdline, folder / out, **options
+    )
+
+
+def sfdisk(image):
+    done = subprocess.run(["/usr/sbin/sfdisk", "--json", image], check=True, capture_output=True)
+    return json.loads(done.stdout)["partitiontable"]
+
+
+def test_sfdisk_reads_the_same_partitions(inputs):
+    layout = build(inputs, data_size=3 * MIB)
+    table = sfdisk(inputs / "disk.img")
+    assert (table["label"], table["sectorsize"]) == ("gpt", 512)
+    assert table["id"] == str(layout.guid).upper()
+    found = [(p["name"], p["type"], p["uuid"], p["start"], p["size"]) for p in table["partitions"]]
+    assert found == [
+        (
+            part.name,
+            str(part.type_guid).upper(),
+            str(part.guid).upper(),
+            part.offset // 512,
+            part.size // 512,
+        )
+        for part in layout.partitions
+    ]
+    assert [name for name, *_ in found] == ["kiln-boot", "kiln-esp", "kiln-root", "kiln-data"]
+    assert [kind for _, kind, *_ in found] == [
+        "21686148-6449-6E6F-744E-656564454649",
+        "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
+        "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
+        "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
+    ]
+    assert all(start % 2048 == 0 and size % 2048 == 0 for *_, start, size in found)
+
+
+@pytest.mark.parametrize("data_size", [0, 1, 5 * MIB])
+def test_sfdisk_finds_no_fault(inputs, data_size):
+    build(inputs, data_size=data_size)
+    done = subprocess.run(
+        ["/usr/sbin/sfdisk", "--verify", inputs / "disk.img"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    print(done.stdout, done.stderr)
+    assert "No errors detected" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("damaged", ["primary", "backup"])
+def test_sfdisk_accepts_each_table_alone(inputs, damaged):
+    """With either table gone the other one must be found and describe the same partitions."""
+    build(inputs)
+    image = inputs / "disk.img"
+    before = sfdisk(image)
+    data = bytearray(image.read_bytes())
+    at = 512 if damaged == "primary" else len(data) - 512
+    data[at : at + 512] = bytes(512)
+    image.write_bytes(data)
+    assert sfdisk(image)["partitions"] == before["partitions"]
+
+
+def test_the_protective_mbr(inputs):
+    layout = build(inputs)
+    sector = (inputs / "disk.img").read_bytes()[:512]
+    assert sector[:426] == b"\xcc" * 426
+    block, sectors, magic = struct.unpack("<QH4s", sector[426:440])
+    assert (block, sectors, magic) == (2048, 6, b"KLN1")
+    status, kind, first, count = struct.unpack("<B3xB3xII", sector[446:462])
+    assert (status, kind, first, count) == (0, 0xEE, 1, layout.size // 512 - 1)
+    assert sector[462:510] == bytes(48)
+    assert sector[510:] == b"\x55\xaa"
+
+
+def test_the_efi_partition_is_a_clean_empty_fat(inputs, tmp_path):
+    layout = build(inputs)
+    esp = layout.partition("kiln-esp")
+    data = (inputs / "disk.img").read_bytes()[esp.offset : esp.offset + esp.size]
+    (tmp_path / "esp").write_bytes(data)
+    done = subprocess.run(
+        ["/usr/sbin/fsck.fat", "-n", "-v", tmp_path / "esp"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0
+    assert re.search(r": [01] files, 0/\d+ clusters", done.stdout)
+    assert done.stderr == ""
+    assert struct.unpack_from("<I", data, 28)[0] == esp.offset // 512, "hidden sectors"
+
+
+def test_the_root_arrives_unchanged(inputs):
+    layout = build(inputs)
+    root = layout.partition("kiln-root")
+    wanted = (inputs / "root.erofs").read_bytes()
+    found = (inputs / "disk.img").read_bytes()[root.offset : root.offset + root.size]
+    assert found[: len(wanted)] == wanted
+    assert not any(found[len(wanted) :])
+
+
+def test_the_kernel_and_the_sum_of_stage_2(inputs):
+    layout = build(inputs)
+    data = (inputs / "disk.img").read_bytes()
+    kernel = (inputs / "kiln.elf").read_bytes()
+    assert data[layout.kernel_offset : layout.kernel_offset + layout.kernel_size] == kernel
+    loaded = data[MIB : MIB + 6 * 512]
+    assert sum(struct.unpack(f"<{len(loaded) // 4}I", loaded)) % (1 << 32) == 0
+    assert loaded[64:3000] == stage2()[64:]
+
+
+def test_the_reader_returns_what_the_builder_returned(inputs):
+    layout = build(inputs, cmdline='env="A=ü b" -- /bin/x', data_size=MIB)
+    assert disk.read_layout(inputs / "disk.img") == layout
+
+
+def test_the_same_inputs_give_the_same_bytes(inputs, tmp_path):
+    first = build(inputs)
+    other = tmp_path / "elsewhere"
+    inputs.rename(other)
+    second = build(other, "second.img")
+    assert first == second
+    assert (other / "disk.img").read_bytes() == (other / "second.img").read_bytes()
+
+
+@pytest.mark.parametrize("change", ["kernel", "root", "cmdline", "stage1", "stage2", "data"])
+def test_any_other_input_gives_another_identity(inputs, change):
+    guid = build(inputs).guid
+    options = {}
+    if change == "kernel":
+        (inputs / "kiln.elf").write_bytes(elf(code=b"\xf4" * 5000))
+    elif change == "root":
+        with (inputs / "root.erofs").open("ab") as file:
+            file.write(b"\1")
+    elif change == "cmdline":
+        options["cmdline"] = "log=quiet"
+    elif change == "stage1":
+        (inputs / "stage1.bin").write_bytes(b"\xcd" * 436 + b"KLN1")
+    elif change == "stage2":
+        (inputs / "stage2.bin").write_bytes(stage2(3001))
+    else:
+        options["data_size"] = MIB
+    assert build(inputs, **options).guid != guid
+
+
+def test_zeros_take_no_room(inputs):
+    layout = build(inputs, data_size=512 * MIB)
+    status = (inputs / "disk.img").stat()
+    print(f"{status.st_size} bytes, {status.st_blocks * 512} allocated")
+    assert status.st_size == layout.size > 512 * MIB
+    assert status.st_blocks * 512 < MIB
+
+
+def test_the_image_appears_only_when_complete(inputs, monkeypatch):
+    build(inputs)
+    before = (inputs / "disk.img").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(disk, "_write_table", full)
+    with pytest.raises(OSError, match="No space left"):
+        build(inputs, cmdline="another")
+    assert (inputs / "disk.img").read_bytes() == before
+    assert [path.name for path in inputs.iterdir() if "partial" in path.name] == []
+
+
+def cut(data, size):
+    return data[:size]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("kiln.elf", b"#!/bin/sh\n", "byte 0x0: this is no ELF file"),
+        ("kiln.elf", b"", "byte 0x0: this is no ELF file"),
+        ("kiln.elf", cut(elf(), 40), "byte 0x28: the ELF header is cut short"),
+        ("kiln.elf", b"\x7fELF\x01" + elf()[5:], "byte 0x4: this ELF file is not 64-bit"),
+        ("kiln.elf", elf(machine=183), "byte 0x12: this ELF file is for machine 183"),
+        ("kiln.elf", cut(elf(), 6000), "byte 0x40: this program header points behind the end"),
+        ("kiln.elf", elf(note_type=17), "no PVH entry"),
+        ("kiln.elf", elf(entry=0), "no PVH entry"),
+        ("kiln.elf", elf(entry=0x300000), "the PVH entry 0x300000 is in no executable segment"),
+        ("kiln.elf", elf(flags=4), "the PVH entry 0x200010 is in no executable segment"),
+        ("kiln.elf", elf(paddr=0x8000, entry=0x8010), "byte 0x40: this segment is for 0x8000"),
+        ("kiln.elf", elf(extra=1 << 32), "the loader fills memory from 1 MiB to 4 GiB only"),
+        ("kiln.elf", elf(extra=-1), "byte 0x40: this segment is larger in the file than in memory"),
+        ("root.erofs", b"hsqs".ljust(8192, b"\0"), "byte 0x400: magic 0x00000000, not EROFS's"),
+        ("root.erofs", b"", "byte 0x0: the file is too short for an EROFS image"),
+        ("stage1.bin", b"\xcc" * 512, "byte 0x200: stage 1 must have 440 bytes"),
+        ("stage1.bin", b"\xcc" * 440, "byte 0x1b4: this is not Kiln's stage 1"),
+        ("stage2.bin", b"\xcc" * 440, "byte 0x4: this is not Kiln's stage 2"),
+        ("stage2.bin", stage2(version=9), "byte 0xc: stage 2 is of version 9"),
+        ("stage2.bin", stage2(40000), "stage 2 has 40000 bytes; at most 30720 fit"),
+    ],
+)
+def test_a_bad_input_is_named_with_its_offset(inputs, name, content, said):
+    (inputs / name).write_bytes(content)
+    with pytest.raises(disk.DiskError) as caught:
+        build(inputs)
+    print(caught.value)
+    assert str(caught.value).startswith(f"{inputs / name}: byte 0x")
+    assert said in str(caught.value)
+    assert not (inputs / "disk.img").exists()
+
+
+def test_overlapping_segments(inputs):
+    data = bytearray(elf(note_type=18))
+    # A third program header: the same place in memory once more.
+    struct.pack_into("<H", data, 56, 3)
+    struct.pack_into("<IIQQQQQQ", data, 64 + 112, 1, 6, 4096, 0, 0x200800, 16, 16, 4096)
+    (inputs / "kiln.elf").write_bytes(data)
+    with pytest.raises(
+        disk.DiskError, match=r"byte 0xb0: this segment overlaps the one at 0x200000"
+    ):
+        build(inputs)
+
+
+def test_a_truncated_root(inputs):
+    path = inputs / "root.erofs"
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:-4096])
+    with pytest.raises(disk.DiskError, match=rf"cut short: its superblock says {size} bytes"):
+        build(inputs)
+
+
+@pytest.mark.parametrize("name", ["kiln.elf", "root.erofs", "stage1.bin", "stage2.bin"])
+def test_a_missing_input(inputs, name):
+    (inputs / name).unlink()
+    with pytest.raises(disk.DiskError, match=rf"{name}: .* cannot be read: No such file"):
+        build(inputs)
+
+
+def test_bad_values(inputs):
+    with pytest.raises(disk.DiskError, match="data partition is negative: -1"):
+        build(inputs, data_size=-1)
+    with pytest.raises(disk.DiskError, match=r"16384 bytes; at most 16383 fit"):
+        build(inputs, cmdline="x" * 16384)
+    with pytest.raises(disk.DiskError, match=r"control character \(0x0a\) at byte 3"):
+        build(inputs, cmdline="a=b\nc")
+    with pytest.raises(disk.DiskError, match="cannot be written: No such file"):
+        build(inputs, "missing/disk.img")
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (512, "byte 0x200: there is no GPT header"),
+        (512 + 60, "byte 0x210: the checksum of the GPT header is wrong"),
+        (1024 + 40, "byte 0x400: the checksum of the partition table is wrong"),
+        (MIB + 4, "byte 0x100000: no stage 2 of version 1"),
+        (MIB + 700, "byte 0x100000: the checksum of stage 2 is wrong"),
+        (MIB + 3072, "byte 0x100c00: the checksum of the command line is wrong"),
+        (-512, "there is no GPT header"),
+        (-512 * 33, "the checksum of the partition table is wrong"),
+    ],
+)
+def test_the_reader_names_what_is_damaged(inputs, place, said):
+    build(inputs)
+    image = inputs / "disk.img"
+    data = bytearray(image.read_bytes())
+    data[place] ^= 0x20
+    image.write_bytes(data)
+    with pytest.raises(disk.DiskError) as caught:
+        disk.read_layout(image)
+    print(caught.value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, 512, 700, MIB, 3 * MIB, 4 * MIB - 512])
+def test_the_reader_rejects_a_cut_image(inputs, size):
+    build(inputs)
+    image = inputs / "disk.img"
+    image.write_bytes(image.read_bytes()[:size])
+    with pytest.raises(disk.DiskError, match=r"byte 0x[0-9a-f]+: "):
+        disk.read_layout(image)
+
+
+def test_the_reader_rejects_a_grown_image(inputs):
+    build(inputs)
+    with (inputs / "disk.img").open("ab") as file:
+        file.write(bytes(MIB))
+    with pytest.raises(disk.DiskError, match="not in the last block"):
+        disk.read_layout(inputs / "disk.img")
