@@ -60,6 +60,10 @@ inline task* current_task() { return task_of(current_thread()); }
 // when it is running there. Context: any.
 void set_interrupted(thread& which, bool value);
 
+// Makes the thread run user_return_work once before it goes on in the application, without
+// making interrupted() true: waits go on. Used when it was preempted or moved (rseq). Context: any.
+void request_return_work(thread& which);
+
 // The registers with which the current thread entered the kernel from the application; what is
 // changed there holds on return. Valid for application threads in system calls and faults.
 trap_frame& user_frame();

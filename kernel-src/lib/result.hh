@@ -30,7 +30,8 @@ enum class err : int {
 
     // A signal interrupted the call. restart_sys: restart if the handler has SA_RESTART, else EINTR.
     // restart_nohand: restart only when no handler runs. restart_nointr: always restart.
-    restart_sys = 512, restart_nointr = 513, restart_nohand = 514,
+    // restart_block: go on with what restart_later (linux/restart.hh) has stored, unless a handler runs.
+    restart_sys = 512, restart_nointr = 513, restart_nohand = 514, restart_block = 516,
 };
 
 template <class T>

@@ -1,0 +1,38 @@
+// What the architecture's entry paths call, and what the linux layer asks of the boot code.
+//
+// Entry paths: a system call stores the registers in a trap_frame (number in `error`, vector
+// syscall_vector, rax still the number), calls dispatch_syscall, puts the result into frame.rax, and
+// then, as every path back to the application does, runs user_return_work with interrupts on whenever
+// the thread's interrupted flag is set; it may change the frame. Context: the application thread's own
+// kernel stack, no locks held.
+#pragma once
+
+#include "arch/x86_64/trap_frame.hh"
+#include "lib/types.hh"
+
+namespace kiln {
+
+// Runs the system call that the frame asks for; the result belongs into frame.rax.
+i64 dispatch_syscall(trap_frame& frame);
+
+// Takes signals, ends the thread when the process ends, fixes up interrupted calls and rseq.
+void user_return_work(trap_frame& frame);
+
+// A fault or trap of the application that is not to be repaired: becomes a signal which cannot be
+// ignored, taken by the user_return_work that follows. `code` is si_code, `address` si_addr; `trapno`
+// and `error` are the CPU's, for the signal frame; CR2 is `address` where it is a page fault.
+void force_fault_signal(trap_frame& frame, int signo, int code, u64 address, u64 trapno, u64 error);
+
+// The application thread has been preempted or moved to another CPU: an rseq critical section must be
+// aborted and the CPU number published before it goes on. Context: any; sets the interrupted flag.
+void note_preemption(struct task& preempted);
+
+// Makes the process object and its first thread's task. The loader (mm) then fills in what it maps.
+// Called once at boot, before the first application thread is made.
+struct task* make_first_task();
+
+// Provided by the boot code: the last application thread has ended. Reports over the control port and
+// ends the machine as configured. `signal` 0: the process exited with `status`.
+[[noreturn]] void process_exited(int status, int signal);
+
+}  // namespace kiln
