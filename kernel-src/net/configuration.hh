@@ -1,0 +1,32 @@
+// How the network is to be set up at boot; filled in from the command line or the image's manifest.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "lib/result.hh"
+#include "net/address.hh"
+
+namespace kiln::net {
+
+enum class address_mode : u8 { none, dhcp, fixed };
+
+struct configuration {
+    static constexpr usize max_name_servers = 4;
+
+    address_mode mode = address_mode::dhcp;
+    ip_prefix address{};            // mode fixed
+    ip_address gateway{};           // unspecified: none
+    ip_address name_servers[max_name_servers]{};
+    usize name_server_count = 0;
+    std::string_view host_name = "kiln";  // sent to the DHCP server
+};
+
+// Starts the network on all registered devices. Loopback is up when it returns; the rest comes up in
+// the background. Context: thread, once.
+result<void> net_init(const configuration& wanted);
+
+// Blocks until an address is there (or the deadline: err::timedout).
+result<void> net_wait_configured(u64 deadline);
+
+}  // namespace kiln::net
