@@ -13,12 +13,14 @@
 #include "core/io_vector.hh"
 #include "core/mutex.hh"
 #include "core/wait_queue.hh"
+#include "lib/list.hh"
 #include "lib/ref.hh"
 #include "lib/result.hh"
 
 namespace kiln {
 
 class vm_object;
+class epoll_file;
 class inode;
 class dentry;
 class socket;
@@ -41,6 +43,11 @@ inline constexpr u32 in = 0x001, pri = 0x002, out = 0x004, error = 0x008, hangup
                      invalid = 0x020, rdnorm = 0x040, rdband = 0x080, wrnorm = 0x100,
                      wrband = 0x200, rdhup = 0x2000;
 }
+
+// What epoll hangs on a file that it watches (fs/epoll.cc).
+struct epoll_item_base : noncopyable {
+    list_node file_link;
+};
 
 class file : public ref_counted<file> {
 public:
@@ -70,6 +77,7 @@ public:
     virtual bool pollable() const { return true; }
 
     virtual result<i64> ioctl(u32 command, u64 argument);
+    // Without an inode: that of the anonymous inode (eventfd, epoll …).
     virtual result<void> status(file_status& to);
     virtual result<void> truncate(u64 size);
     virtual result<void> allocate(int mode, u64 offset, u64 length);
@@ -83,15 +91,25 @@ public:
     virtual inode* get_inode() { return nullptr; }
     virtual dentry* get_dentry() { return nullptr; }
     virtual socket* as_socket() { return nullptr; }
+    virtual epoll_file* as_epoll() { return nullptr; }
 
     // A descriptor of the program was closed (POSIX locks go, epoll interest ends with the last one).
     virtual void descriptor_closed() {}
+
+    // Called by ref when the last reference goes: ends epoll interest, then destroys. Drop references
+    // holding no locks.
+    void last_reference();
 
     mutex position_lock;
     u64 position = 0;
 
 private:
+    friend class epoll_file;
+    friend void detach_from_epolls(file&);
+
     std::atomic<u32> _flags;
+    std::atomic<bool> _watched{false};  // has been added to an epoll once
+    list<epoll_item_base, &epoll_item_base::file_link> _epoll_items;  // fs/epoll.cc's global lock
 };
 
 }  // namespace kiln

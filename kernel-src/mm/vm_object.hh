@@ -27,4 +27,9 @@ public:
     virtual u64 size() const = 0;
 };
 
+// Takes the pages [first, end) of the object out of every mapping, before a file forgets them
+// (truncate, hole punching). Provided by the address space; a weak reference, so that the host tests
+// need none. Context: threads, not holding the object's locks.
+[[gnu::weak]] void unmap_object_pages(vm_object& object, u64 first, u64 end);
+
 }  // namespace kiln
