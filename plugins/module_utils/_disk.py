@@ -314,16 +314,14 @@ def _check_root(path: Path) -> int:
 
 
 def _encode_cmdline(cmdline: str) -> bytes:
-    data = cmdline.encode("utf-8")
+    # Arguments are bytes on Linux; surrogateescape is how Python hands over those that are no text.
+    data = cmdline.encode("utf-8", "surrogateescape")
     if len(data) > CMDLINE_LIMIT:
         raise DiskError(
             f"the kernel command line has {len(data)} bytes; at most {CMDLINE_LIMIT} fit"
         )
-    for index, byte in enumerate(data):
-        if byte < 0x20 or byte == 0x7F:
-            raise DiskError(
-                f"the kernel command line has a control character ({byte:#04x}) at byte {index}"
-            )
+    if 0 in data:
+        raise DiskError(f"the kernel command line has a NUL at byte {data.index(0)}")
     return data
 
 
@@ -692,7 +690,7 @@ def _read_boot_header(path: Path, file: t.BinaryIO, boot: Partition) -> tuple[in
             cmdline_block * SECTOR,
             "the checksum of the command line is wrong; write the image again",
         )
-    return kernel_block * SECTOR, kernel_size, raw.decode("utf-8")
+    return kernel_block * SECTOR, kernel_size, raw.decode("utf-8", "surrogateescape")
 
 
 def read_layout(path: Path) -> DiskLayout:
