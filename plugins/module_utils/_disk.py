@@ -540,7 +540,7 @@ def _plan(boot_size: int, root_size: int, data_size: int) -> list[tuple[str, uui
     return placed
 
 
-def build_disk(  # noqa: PLR0913  (an image is made of that many things)
+def build_disk(
     kernel: Path,
     root: Path,
     cmdline: str,

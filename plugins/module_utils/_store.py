@@ -211,3 +211,20 @@ class Store:
             if target == digest:
                 self.set_current(kind, name, None)
         shutil.rmtree(self.folder(kind, digest), ignore_errors=True)
+
+
+@contextlib.contextmanager
+def by_products(store: Store, check_mode: bool, seed: tuple[str, ...] = ()) -> Iterator[Store]:
+    """The store that by-products go to (apt's state, fetched packages, a remembered answer).
+
+    In check mode it is one that is gone afterwards, with copies of the files named in `seed`, so
+    that a dry run leaves no trace.
+    """
+    if not check_mode:
+        yield store
+        return
+    with tempfile.TemporaryDirectory(prefix="kiln-") as folder:
+        for name in seed:
+            with contextlib.suppress(OSError):
+                shutil.copy(store.path / name, folder)
+        yield Store(folder)

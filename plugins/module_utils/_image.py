@@ -1,0 +1,326 @@
+# Copyright (c) 2026, the Kiln authors
+# BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
+"""Bakes images: packages, files and a description → a digest → root.erofs (and disks) in the store.
+
+`make_plan` settles the exact packages, hashes the files and so knows the digest. `staged` unpacks
+all that into a scratch folder and proves that the program can start there; this is done in check
+mode too, so bad input fails there as well. `carry_out` packs what was staged.
+
+`work` is the store for by-products (see by_products in _store).
+
+The same inputs give the same bytes: owners, times and the UUID are fixed, the rest is content.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _packages
+from ansible_collections.kiln.unikernel.plugins.module_utils._disk import DiskError, build_disk
+from ansible_collections.kiln.unikernel.plugins.module_utils._elf import read_elf
+from ansible_collections.kiln.unikernel.plugins.module_utils._packages import Apt, Lock
+from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
+    KilnError,
+    Store,
+    digest_bytes,
+    digest_file,
+    digest_folder,
+    digest_value,
+    identity,
+    is_address,
+    write_json,
+)
+from ansible_collections.kiln.unikernel.plugins.module_utils._tree import Filter, Tree
+
+KIND = "images"
+ROOT = "root.erofs"
+RAW = "disk.raw"
+QCOW2 = "disk.qcow2"
+
+# Raise when the same inputs begin to give other bytes.
+BAKER = 1
+# 1980-01-01, the oldest time that every archive format can say.
+TIMESTAMP = 315532800
+_NAMESPACE = uuid.UUID("6f6f2f0e-57a5-5f0c-9d0b-6b696c6e0002")
+
+# A guest has no one to read manuals, no second program to start, and no service manager. The
+# packages' copyright files stay: an image that is passed on must carry them.
+DEFAULT_EXCLUDE = """
+/etc/apparmor.d /etc/cron.d /etc/cron.daily /etc/default /etc/init.d /etc/ld.so.conf.d
+/etc/logrotate.d /etc/pam.d /etc/systemd /usr/lib/systemd /usr/lib/tmpfiles.d /usr/lib/sysusers.d
+/usr/lib/*/gconv /usr/lib/*/libc_malloc_debug.so.0 /usr/lib/*/libmemusage.so
+/usr/lib/*/libpcprofile.so /usr/share/apport /usr/share/bash-completion /usr/share/bug
+/usr/share/doc /usr/share/doc-base /usr/share/gdb /usr/share/info /usr/share/lintian
+/usr/share/locale /usr/share/man /usr/share/menu /usr/share/pixmaps /usr/share/zsh
+""".split()
+DEFAULT_KEEP = ["/usr/share/doc/*/copyright"]
+
+_COMPRESSION = {"none": [], "lz4": ["-zlz4"], "lz4hc": ["-zlz4hc,12"]}
+
+
+@dataclass(frozen=True)
+class FileItem:
+    """One entry of `files`: a source on the build machine, or a text."""
+
+    dest: str
+    src: Path | None = None
+    content: str | None = None
+    mode: int | None = None
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """What is to be baked; the fields are the image module's options."""
+
+    app: dict[str, Any]
+    packages: list[str] = field(default_factory=list)
+    files: list[FileItem] = field(default_factory=list)
+    exclude: list[str] = field(default_factory=lambda: list(DEFAULT_EXCLUDE))
+    keep: list[str] = field(default_factory=lambda: list(DEFAULT_KEEP))
+    compression: str = "none"
+    formats: list[str] = field(default_factory=lambda: ["erofs"])
+    kernel: Path | None = None
+    cmdline: str = ""
+    data_size: int = 0
+    lock: Path | None = None
+    update_lock: bool = False
+
+    @property
+    def name(self) -> str:
+        """The image's name."""
+        return str(self.app["name"])
+
+    @property
+    def wants_disk(self) -> bool:
+        """Whether a disk image is asked for, beside the root."""
+        return bool({"raw", "qcow2"} & set(self.formats))
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """What a bake would do. `before` and `after` are for the diff."""
+
+    digest: str
+    root_digest: str
+    lock: Lock
+    bake: bool
+    rename: bool
+    write_lock: bool
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    @property
+    def changed(self) -> bool:
+        """Whether carrying it out changes anything."""
+        return self.bake or self.rename or self.write_lock
+
+
+def make_plan(spec: ImageSpec, store: Store, work: Store) -> ImagePlan:
+    """Settles what goes in and compares it with what is in the store."""
+    _app.validate(spec.app)
+    files = [_file_facts(item) for item in spec.files]
+    disk = _disk_facts(spec, check_mode=work is not store)
+    old = _packages.read_lock(spec.lock) if spec.lock and not spec.update_lock else None
+    lock = old or _resolve(spec.packages, store, work)
+    if old and old.requested != sorted(set(spec.packages)):
+        raise KilnError(
+            f"The lock file {spec.lock} was made for the packages {', '.join(old.requested)}, not "
+            f"for {', '.join(sorted(set(spec.packages)))}; set update_lock to make it anew."
+        )
+    root = {
+        "app": spec.app,
+        "baker": [BAKER, _mkfs_version()],
+        "compression": spec.compression,
+        "exclude": spec.exclude,
+        "files": files,
+        "keep": spec.keep,
+        "packages": lock.as_json()["packages"],
+    }
+    inputs = {"root": root, "disk": disk}
+    digest = digest_value(inputs)
+    current = store.current(KIND, spec.name)
+    manifest = store.manifest(KIND, current) if current else None
+    before = {"digest": current, **manifest["inputs"]} if manifest else {}
+    stored = _packages.read_lock(spec.lock) if spec.lock else None
+    return ImagePlan(
+        digest=digest,
+        root_digest=digest_value(root),
+        lock=lock,
+        bake=store.manifest(KIND, digest) is None,
+        rename=current != digest,
+        write_lock=spec.lock is not None and stored != lock,
+        before=before,
+        after={"digest": digest, **inputs},
+    )
+
+
+def _file_facts(item: FileItem) -> dict[str, Any]:
+    """What identifies one entry of `files`; fails when its source is not there or cannot run."""
+    facts: dict[str, Any] = {"dest": item.dest, "mode": item.mode}
+    if item.content is not None:
+        return facts | {"content": digest_bytes(item.content.encode())}
+    source = item.src
+    if source is None or not source.exists():
+        raise KilnError(f"There is no file or folder {source}, which files wants as {item.dest}.")
+    if source.is_dir():
+        return facts | {"content": digest_folder(source)}
+    elf = read_elf(source, str(source))
+    if elf and not elf.fits:
+        raise KilnError(
+            f"{source} is a {elf.bits}-bit ELF for {elf.machine_text}; "
+            "a Kiln guest runs 64-bit x86-64 only."
+        )
+    mode = source.stat().st_mode & 0o7777 if item.mode is None else item.mode
+    return facts | {"content": digest_file(source), "mode": mode}
+
+
+def _disk_facts(spec: ImageSpec, check_mode: bool) -> dict[str, Any] | None:
+    if not spec.wants_disk:
+        return None
+    if spec.kernel is None:
+        raise KilnError("A raw or qcow2 image needs `kernel`, the path of a built kiln.elf.")
+    planned = check_mode and is_address(spec.kernel)
+    if not spec.kernel.is_file() and not planned:
+        raise KilnError(f"There is no kernel at {spec.kernel}; build it first (role kernel).")
+    return {
+        "kernel": identity(spec.kernel),
+        "formats": sorted({"raw", "qcow2"} & set(spec.formats)),
+        "cmdline": spec.cmdline,
+        "data_size": spec.data_size,
+    }
+
+
+def _resolve(packages: list[str], store: Store, work: Store) -> Lock:
+    """The packages' closure; asked of apt once for each state of its lists."""
+    if not packages:
+        return Lock([], [])
+    apt = Apt(work.path / "apt")
+    name = f"apt/resolved-{digest_value([sorted(set(packages)), apt.lists_state()])}.json"
+    known = _packages.read_lock(store.path / name)
+    if known:
+        return known
+    with work.lock("apt"):
+        lock = _packages.resolve(apt, packages)
+    write_json(work.path / name, lock.as_json())
+    return lock
+
+
+@contextmanager
+def staged(plan: ImagePlan, spec: ImageSpec, store: Store, work: Store) -> Iterator[Tree]:
+    """The root's content in a scratch folder, checked: what argv names can start there."""
+    absent = [item for item in plan.lock.packages if not _packages.deb(store, item).is_file()]
+    if absent:
+        with work.lock("apt"):
+            Apt(work.path / "apt").fetch(absent, work)
+    with work.scratch() as scratch:
+        tree = Tree(scratch / "root")
+        tree.lay_out()
+        chosen = Filter(spec.exclude, spec.keep)
+        for package in plan.lock.packages:
+            place = _packages.deb(work if package in absent else store, package)
+            tree.add_package(place, f"{package.name} {package.version}", chosen)
+        for item in spec.files:
+            _add_item(tree, item)
+        tree.add_text(_app.render(spec.app), _app.PLACE)
+        _check(tree, spec)
+        yield tree
+
+
+def _add_item(tree: Tree, item: FileItem) -> None:
+    if item.content is not None:
+        tree.add_text(item.content, item.dest, item.mode)
+    else:
+        assert item.src is not None
+        tree.add_file(item.src, item.dest, item.mode)
+
+
+def _check(tree: Tree, spec: ImageSpec) -> None:
+    library_path = str(spec.app.get("env", {}).get("LD_LIBRARY_PATH", ""))
+    tree.check_program(spec.app["argv"][0], library_path)
+    for item in spec.files:
+        path = tree.find(item.dest)
+        elf = read_elf(path, item.dest) if path else None
+        if elf:
+            tree.check_elf(item.dest, elf, library_path)
+
+
+def carry_out(plan: ImagePlan, spec: ImageSpec, store: Store, tree: Tree | None) -> None:
+    """Packs the staged tree (None when nothing is to be baked), names it, writes the lock file."""
+    if tree is not None:
+        with store.lock(f"image-{plan.digest[:16]}"):
+            _bake(plan, spec, store, tree)
+    store.set_current(KIND, spec.name, plan.digest)
+    if plan.write_lock and spec.lock:
+        write_json(spec.lock, plan.lock.as_json())
+
+
+def _bake(plan: ImagePlan, spec: ImageSpec, store: Store, tree: Tree) -> None:
+    with store.scratch() as scratch:
+        made = scratch / "made"
+        made.mkdir()
+        pack(tree.path, made / ROOT, plan.root_digest, spec.compression)
+        if spec.wants_disk:
+            _make_disks(spec, made)
+        manifest = {
+            "name": spec.name,
+            "inputs": {key: value for key, value in plan.after.items() if key != "digest"},
+            "sha256": {path.name: digest_file(path) for path in sorted(made.iterdir())},
+        }
+        write_json(made / "lock.json", plan.lock.as_json())
+        store.publish(KIND, plan.digest, made, manifest)
+
+
+def pack(folder: Path, target: Path, digest: str, compression: str = "none") -> None:
+    """Makes an EROFS of a folder; its UUID follows from the digest of what is in it."""
+    identifier = uuid.uuid5(_NAMESPACE, digest)
+    options = ["--quiet", "-x-1", "--all-root", f"-T{TIMESTAMP}", f"-U{identifier}"]
+    _run(["mkfs.erofs", *options, *_COMPRESSION[compression], str(target), str(folder)])
+
+
+def _make_disks(spec: ImageSpec, made: Path) -> None:
+    assert spec.kernel is not None
+    stages = [spec.kernel.with_name(f"stage{number}.bin") for number in (1, 2)]
+    raw = made / RAW
+    try:
+        build_disk(
+            spec.kernel,
+            made / ROOT,
+            spec.cmdline,
+            raw,
+            stage1=stages[0],
+            stage2=stages[1],
+            data_size=spec.data_size,
+        )
+    except DiskError as problem:
+        raise KilnError(f"The disk image cannot be made: {problem}.") from None
+    if "qcow2" in spec.formats:
+        _run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(made / QCOW2)])
+    if "raw" not in spec.formats:
+        raw.unlink()
+
+
+def _mkfs_version() -> str:
+    """What mkfs.erofs calls itself; another version may lay the same tree out in another way."""
+    text = _run(["mkfs.erofs", "--help"], both=True)
+    return next((line for line in reversed(text.splitlines()) if "mkfs.erofs " in line), "unknown")
+
+
+def _run(command: list[str], both: bool = False) -> str:
+    package = {"mkfs.erofs": "erofs-utils", "qemu-img": "qemu-utils"}[command[0]]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise KilnError(
+            f"{command[0]} is needed and not installed; on Debian install the package {package}."
+        ) from None
+    if done.returncode != 0 and not both:
+        raise KilnError(f"{command[0]} failed: {(done.stderr or done.stdout).strip()}.")
+    return done.stdout + done.stderr if both else done.stdout

@@ -1,0 +1,365 @@
+# Copyright (c) 2026, the Kiln authors
+# BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
+"""A local guest's life: defined, started, stopped, gone.
+
+A guest is a folder STORE/instances/<name> with its definition, its console and QEMU's pid file. It
+runs exactly when the process named in the pid file is a QEMU that was given that pid file, so an
+answer never depends on what was remembered, and a run that was cut short leaves no process that
+the next one does not find. Sockets lie in a short path of their own, for the kernel allows them
+107 bytes only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kiln.unikernel.plugins.module_utils import _qemu
+from ansible_collections.kiln.unikernel.plugins.module_utils._qemu import Forward, Machine, Places
+from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
+    KilnError,
+    Store,
+    digest_bytes,
+    identity,
+    is_address,
+    read_json,
+    write_json,
+)
+
+try:
+    from qemu.qmp import QMPClient, QMPError
+
+    HAS_QMP = True
+except ImportError:
+    HAS_QMP = False
+
+_POLL = 0.02
+_QUIT_SECONDS = 5.0
+_TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class InstancePlan:
+    """The steps from how a guest is to how it should be, and both for the diff."""
+
+    steps: list[str]
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    @property
+    def changed(self) -> bool:
+        """Whether carrying it out changes anything."""
+        return bool(self.steps)
+
+
+class Instance:
+    """One guest by its name. Making the object touches nothing."""
+
+    def __init__(self, name: str, store: Store) -> None:
+        self.name = name
+        self.store = store
+        self.folder = store.path / "instances" / name
+        short = digest_bytes(str(self.folder).encode())[:16]
+        self._sockets = Path(tempfile.gettempdir()) / f"kiln-{os.getuid()}"
+        self.places = Places(
+            console=self.folder / "console.log",
+            pid=self.folder / "qemu.pid",
+            qmp=self._sockets / f"{short}.qmp",
+            control=self._sockets / f"{short}.control",
+        )
+
+    # --- what is ----------------------------------------------------------------------------
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """What is written about the guest, None when it is not defined."""
+        value = read_json(self.folder / "instance.json")
+        return value if isinstance(value, dict) else None
+
+    @property
+    def pid(self) -> int | None:
+        """The guest's process, None when it does not run."""
+        try:
+            pid = int(self.places.pid.read_text())
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return None
+        return pid if os.fsencode(self.places.pid) in words else None
+
+    @property
+    def state(self) -> str:
+        """absent, stopped or started."""
+        if self.pid is not None:
+            return "started"
+        return "stopped" if self.record else "absent"
+
+    def tail(self) -> str:
+        """The console's last lines."""
+        try:
+            text = self.places.console.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-_TAIL_LINES:])
+
+    # --- what shall be ----------------------------------------------------------------------
+
+    def plan(self, state: str, definition: dict[str, Any] | None) -> InstancePlan:
+        """Steps to `state`: started, stopped, present (defined, running or not) or absent."""
+        now = self.state
+        record = self.record or {}
+        before = {"state": now, **record.get("definition", {})}
+        if state == "absent":
+            steps = ["stop"] if now == "started" else []
+            steps += ["remove"] if self.folder.exists() else []
+            return InstancePlan(steps, before, {"state": "absent"})
+        assert definition is not None
+        same = record.get("definition") == definition
+        runs = now == "started"
+        stop = runs and (state == "stopped" or (state == "started" and not same))
+        start = state == "started" and (not runs or not same)
+        steps = [
+            step
+            for step, wanted in (("stop", stop), ("define", not same), ("start", start))
+            if wanted
+        ]
+        after_state = now if state == "present" and now != "absent" else state
+        after_state = "stopped" if after_state == "present" else after_state
+        return InstancePlan(steps, before, {"state": after_state, **definition})
+
+    def define(self, definition: dict[str, Any]) -> None:
+        """Writes the definition down."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        record = self.record or {}
+        write_json(self.folder / "instance.json", dict(record, definition=definition))
+
+    def start(self, machine: Machine, accel: str) -> float:
+        """Starts QEMU and returns when it is set up; gives the moment of time.monotonic()."""
+        machine = dataclasses.replace(machine, forwards=free_ports(machine.forwards))
+        self._sockets.mkdir(mode=0o700, exist_ok=True)
+        if self._sockets.stat().st_uid != os.getuid():
+            raise KilnError(
+                f"{self._sockets} belongs to somebody else; set TMPDIR to another folder."
+            )
+        self.places.console.write_bytes(b"")
+        self.places.pid.unlink(missing_ok=True)
+        words = _qemu.command(machine, self.places, accel)
+        runtime = {
+            "accel": accel,
+            "command": words,
+            "forwards": [dataclasses.asdict(item) for item in machine.forwards],
+            "ready_ms": None,
+        }
+        begin = time.monotonic()
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            reason = (done.stderr or done.stdout).strip()
+            raise KilnError(f"QEMU did not start the guest {self.name}: {reason}")
+        write_json(self.folder / "instance.json", dict(self.record or {}, runtime=runtime))
+        return begin
+
+    def wait_for(self, port: int, talk: tuple[bytes, bytes], begin: float, seconds: float) -> int:
+        """Waits until the guest answers at a port; gives the milliseconds since `begin`."""
+        forward = next((item for item in self._forwards() if item.guest == port), None)
+        if forward is None:
+            raise KilnError(f"The guest's port {port}, which to wait for, is not in `forwards`.")
+        knock = Knock((forward.address, forward.host), *talk)
+        try:
+            while not knock.answered():
+                if self.pid is None:
+                    raise KilnError(
+                        f"The guest {self.name} ended before it answered. The end of its console "
+                        f"({self.places.console}):\n{self.tail()}"
+                    )
+                if time.monotonic() - begin > seconds:
+                    raise KilnError(
+                        f"The guest {self.name} runs but did not answer at port {port} within "
+                        f"{seconds:.0f} s. The end of its console ({self.places.console}):\n"
+                        f"{self.tail()}"
+                    )
+        finally:
+            knock.close()
+        record = self.record or {}
+        took = round((time.monotonic() - begin) * 1000)
+        record["runtime"]["ready_ms"] = took
+        write_json(self.folder / "instance.json", record)
+        return took
+
+    def _forwards(self) -> list[Forward]:
+        runtime = (self.record or {}).get("runtime", {})
+        return [Forward(**item) for item in runtime.get("forwards", [])]
+
+    def stop(self, seconds: float) -> None:
+        """Ends the guest: it is asked to, then QEMU is, then it is made to."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(1)
+            control.connect(str(self.places.control))
+            control.sendall(b'{"request":"shutdown"}\n')
+            self._wait_gone(seconds)
+        if self.pid is not None:
+            with contextlib.suppress(OSError, QMPError, asyncio.TimeoutError):
+                asyncio.run(self._quit())
+            self._wait_gone(_QUIT_SECONDS)
+        pid = self.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+            self._wait_gone(_QUIT_SECONDS)
+        if self.pid is not None:
+            raise KilnError(f"The guest {self.name} (process {pid}) cannot be ended.")
+        for path in (self.places.pid, self.places.qmp, self.places.control):
+            path.unlink(missing_ok=True)
+
+    async def _quit(self) -> None:
+        client = QMPClient("kiln")
+        await asyncio.wait_for(client.connect(str(self.places.qmp)), _QUIT_SECONDS)
+        with contextlib.suppress(QMPError):
+            await client.execute("quit")
+        await client.disconnect()
+
+    def status(self) -> str | None:
+        """What QEMU says of the machine (running, paused, internal-error …), None without one."""
+        if self.pid is None:
+            return None
+        try:
+            return asyncio.run(self._query())
+        except (TimeoutError, OSError, QMPError):
+            return None
+
+    async def _query(self) -> str:
+        client = QMPClient("kiln")
+        await asyncio.wait_for(client.connect(str(self.places.qmp)), _QUIT_SECONDS)
+        try:
+            answer = await client.execute("query-status")
+        finally:
+            await client.disconnect()
+        return str(answer["status"])
+
+    def _wait_gone(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self.pid is not None and time.monotonic() < until:
+            time.sleep(_POLL)
+
+    def remove(self) -> None:
+        """Takes the definition and the console away."""
+        shutil.rmtree(self.folder)
+
+    def describe(self) -> dict[str, Any]:
+        """All that can be told of the guest."""
+        record = self.record or {}
+        pid = self.pid
+        runtime = record.get("runtime", {}) if pid else {}
+        return {
+            "name": self.name,
+            "state": self.state,
+            "pid": pid,
+            "definition": record.get("definition"),
+            "accel": runtime.get("accel"),
+            "forwards": runtime.get("forwards", []),
+            "ready_ms": runtime.get("ready_ms"),
+            "console": str(self.places.console),
+            "qmp": str(self.places.qmp) if pid else None,
+        }
+
+
+class Knock:
+    """Asks a port again and again, until one asking gets the answer that is expected.
+
+    A forwarded port is accepted by QEMU before the guest listens, and an early connection may hang
+    there; so a new one is opened every few milliseconds while the older ones are still listened to.
+    """
+
+    _OPEN = 16
+    _EVERY = 0.02
+
+    def __init__(self, address: tuple[str, int], send: bytes, expect: bytes) -> None:
+        self._address = address
+        self._send = send
+        self._expect = expect
+        self._open: dict[socket.socket, bytes] = {}
+
+    def answered(self) -> bool:
+        """Opens one more connection and listens to all for a moment."""
+        self._one_more()
+        until = time.monotonic() + self._EVERY
+        while time.monotonic() < until:
+            if any(self._listen(each) for each in list(self._open)):
+                return True
+            time.sleep(0.001)
+        return False
+
+    def _one_more(self) -> None:
+        if len(self._open) >= self._OPEN:
+            self._drop(next(iter(self._open)))
+        try:
+            fresh = socket.create_connection(self._address, timeout=1)
+            fresh.sendall(self._send)
+        except OSError:
+            return
+        fresh.setblocking(False)
+        self._open[fresh] = b""
+
+    def _listen(self, each: socket.socket) -> bool:
+        try:
+            data = each.recv(4096)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(each)
+            return False
+        self._open[each] += data
+        return self._expect in self._open[each]
+
+    def _drop(self, each: socket.socket) -> None:
+        del self._open[each]
+        each.close()
+
+    def close(self) -> None:
+        """Closes all that is open."""
+        for each in list(self._open):
+            self._drop(each)
+
+
+def define(machine: Machine, accel: str, check_mode: bool) -> dict[str, Any]:
+    """A guest's definition: the machine, with what its files hold in place of where they lie."""
+    for what, path in (("image", machine.image), ("kernel", machine.kernel)):
+        if path is None or path.is_file() or (check_mode and is_address(path)):
+            continue
+        raise KilnError(f"There is no {what} at {path}; make it first (role {what}).")
+    facts = dataclasses.asdict(machine)
+    facts["image"] = {"path": str(machine.image), "digest": identity(machine.image)}
+    if machine.kernel is not None:
+        facts["kernel"] = {"path": str(machine.kernel), "digest": identity(machine.kernel)}
+    return dict(facts, accel=accel)
+
+
+def free_ports(forwards: list[Forward]) -> list[Forward]:
+    """The same forwards with a free host port where 0 was; a port in use is an error."""
+    settled = []
+    for item in forwards:
+        kind = socket.SOCK_STREAM if item.protocol == "tcp" else socket.SOCK_DGRAM
+        with socket.socket(socket.AF_INET, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((item.address, item.host))
+            except OSError as problem:
+                raise KilnError(
+                    f"Port {item.host} of {item.address} cannot be forwarded to the guest's "
+                    f"{item.guest}: {problem.strerror}. Choose another host port, or 0 for a free "
+                    "one."
+                ) from None
+            settled.append(dataclasses.replace(item, host=probe.getsockname()[1]))
+    return settled

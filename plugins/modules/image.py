@@ -1,0 +1,332 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the Kiln authors
+# BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
+"""Bakes an application into an image."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image
+short_description: Bake Debian packages and files into a Kiln image
+version_added: 0.1.0
+author: The Kiln authors (@kiln-unikernel)
+description:
+  - Unpacks Debian packages with their dependencies, unmodified and without root, adds files and
+    folders, writes C(/etc/kiln/app.json), and packs all that into an EROFS image in the store.
+  - The same inputs give the same bytes. An image that is in the store already is not baked again.
+  - Everything is checked before anything is packed. The program that O(argv) names, the loader and
+    every library that it is linked with must be in the image and made for x86-64.
+  - Maintainer scripts never run. Dependencies that serve only a system that installs, logs in or
+    starts other programs (Essential packages, adduser, debconf, perl-base and the like) are not
+    followed; name such a package in O(packages) to have it.
+requirements:
+  - mkfs.erofs (Debian package erofs-utils), apt and dpkg-deb
+  - qemu-img for the format V(qcow2)
+  - jsonschema and pyelftools (Python libraries)
+extends_documentation_fragment:
+  - kiln.unikernel.kiln
+  - kiln.unikernel.kiln.changes
+options:
+  name:
+    description: Name of the image; lower-case letters, digits, C(.), C(_) and C(-).
+    type: str
+    required: true
+  state:
+    description: Whether the image shall be there, or be taken out of the store with its name.
+    type: str
+    choices: [present, absent]
+    default: present
+  packages:
+    description: Debian packages, from the machine's configured apt sources.
+    type: list
+    elements: str
+    default: []
+  files:
+    description: Files and folders to add, in this order, over what the packages bring.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      dest:
+        description: Absolute path in the image.
+        type: str
+        required: true
+      src:
+        description:
+          - File or folder on the machine that bakes. Of a folder the content is copied.
+          - Exactly one of this and O(files[].content) must be given.
+        type: path
+      content:
+        description: The file's text.
+        type: str
+      mode:
+        description:
+          - Permissions in octal, as a string. Those of the source, or V(0644) for a text, when
+            left out. Not for folders.
+        type: str
+  argv:
+    description:
+      - The program to run, by absolute path, and its arguments.
+      - Required when O(state=present).
+    type: list
+    elements: str
+  env:
+    description: The program's environment.
+    type: dict
+    default: {}
+  cwd:
+    description: The program's working directory.
+    type: str
+    default: /
+  hostname:
+    description: Host name of the guest; the image's name when left out.
+    type: str
+  mounts:
+    description:
+      - What is mounted over the read-only root. A guest has no other place it can write to.
+    type: list
+    elements: dict
+    default:
+      - path: /tmp
+    suboptions:
+      path:
+        description: Mount point; it need not be in the image.
+        type: str
+        required: true
+      type:
+        description: Kind of file system.
+        type: str
+        choices: [tmpfs]
+        default: tmpfs
+      size:
+        description: Limit in bytes; half of the guest's memory when left out.
+        type: int
+      copy:
+        description: Whether to begin with a copy of what the image has at this path.
+        type: bool
+        default: false
+  network:
+    description: How the guest gets its address. DHCP when left out.
+    type: dict
+    suboptions:
+      mode:
+        description: By DHCP, by O(network.address), or not at all.
+        type: str
+        choices: [dhcp, static, none]
+        default: dhcp
+      address:
+        description: Address and prefix length, such as V(192.0.2.10/24).
+        type: str
+      gateway:
+        description: The way out.
+        type: str
+      dns:
+        description: Name servers.
+        type: list
+        elements: str
+      wait:
+        description: Whether the program starts only when the network is up.
+        type: bool
+        default: false
+  at_exit:
+    description: What the machine does when the program has ended.
+    type: str
+    choices: [poweroff, reboot, halt]
+    default: poweroff
+  overrides:
+    description: What the metadata of a cloud may override.
+    type: list
+    elements: str
+    choices: [argv, env, cwd, mounts, network, hostname, at_exit]
+    default: []
+  exclude:
+    description:
+      - Patterns of absolute paths that packages bring and that stay out, with all below them.
+      - When left out, manuals, translations, service units, C(gconv) and the like; the list is in
+        the collection's C(docs/image.md).
+    type: list
+    elements: str
+  exclude_more:
+    description: Patterns in addition to O(exclude).
+    type: list
+    elements: str
+    default: []
+  keep:
+    description: Patterns of paths that stay in though O(exclude) names them.
+    type: list
+    elements: str
+    default: ["/usr/share/doc/*/copyright"]
+  compression:
+    description:
+      - Whether files are compressed in the image. V(lz4hc) packs tighter than V(lz4) and reads as
+        fast.
+    type: str
+    choices: [none, lz4, lz4hc]
+    default: none
+  formats:
+    description:
+      - V(erofs) is the root alone, booted with the kernel beside it; it is always made.
+      - V(raw) and V(qcow2) are whole disks with boot loader and kernel, which a BIOS boots.
+    type: list
+    elements: str
+    choices: [erofs, raw, qcow2]
+    default: [erofs]
+  kernel:
+    description: Path of C(kiln.elf); needed for V(raw) and V(qcow2).
+    type: path
+  cmdline:
+    description: The kernel's command line on disks.
+    type: str
+    default: ""
+  data_size:
+    description: Size in bytes of an empty partition at the end of disks; none when V(0).
+    type: int
+    default: 0
+  lock:
+    description:
+      - File that pins the packages by name, version and SHA-256.
+      - It is written when it is not there. When it is, the bake is held to it, whatever newer
+        versions the apt sources have, and fails when O(packages) is not what it was made for.
+    type: path
+  update_lock:
+    description: Whether to settle the packages anew and write O(lock) again.
+    type: bool
+    default: false
+seealso:
+  - module: kiln.unikernel.image_info
+  - module: kiln.unikernel.instance
+"""
+
+EXAMPLES = r"""
+- name: Bake a program of one's own with what it needs of Debian
+  kiln.unikernel.image:
+    name: hello
+    packages: [libc6]
+    files:
+      - src: build/hello
+        dest: /usr/bin/hello
+    argv: [/usr/bin/hello, --port, "8080"]
+
+- name: Bake redis as a disk for a cloud, held to the versions in a lock file
+  kiln.unikernel.image:
+    name: redis
+    packages: [redis-server]
+    argv: [/usr/bin/redis-server, --bind, "*", --save, ""]
+    compression: lz4hc
+    formats: [qcow2]
+    kernel: "{{ built.kernel }}"
+    lock: redis.lock.json
+"""
+
+RETURN = r"""
+digest:
+  description: SHA-256 of all inputs, the image's name in the store.
+  type: str
+  returned: when O(state=present)
+  sample: 76d8a5bfd5f5a90d08d788ec0657ee7be5f3e8349d279e3c66756e036e3b1204
+root:
+  description: Path of the EROFS image. In check mode it may not be there yet.
+  type: str
+  returned: when O(state=present)
+  sample: /home/user/.cache/kiln/images/76d8…/root.erofs
+raw:
+  description: Path of the raw disk.
+  type: str
+  returned: when O(formats) has V(raw)
+qcow2:
+  description: Path of the qcow2 disk.
+  type: str
+  returned: when O(formats) has V(qcow2)
+size:
+  description: Size of the EROFS image in bytes, null when it is not there yet.
+  type: int
+  returned: when O(state=present)
+  sample: 11534336
+packages:
+  description: What was unpacked.
+  type: list
+  elements: dict
+  returned: when O(state=present)
+  contains:
+    name:
+      description: The package's name.
+      type: str
+    version:
+      description: Its version.
+      type: str
+    sha256:
+      description: SHA-256 of its file.
+      type: str
+app:
+  description: What C(/etc/kiln/app.json) says.
+  type: dict
+  returned: when O(state=present)
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _elf, _image
+from ansible_collections.kiln.unikernel.plugins.module_utils._image_options import (
+    ARGUMENT_SPEC,
+    make_spec,
+)
+from ansible_collections.kiln.unikernel.plugins.module_utils._module import diff, run_module
+from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store, by_products
+
+
+def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
+    """Plans the bake and carries the plan out; in check mode all but the packing is done."""
+    spec = make_spec(module.params)
+    with by_products(store, module.check_mode) as work:
+        plan = _image.make_plan(spec, store, work)
+        if plan.bake:
+            with _image.staged(plan, spec, store, work) as tree:
+                if not module.check_mode:
+                    _image.carry_out(plan, spec, store, tree)
+        elif plan.changed and not module.check_mode:
+            _image.carry_out(plan, spec, store, None)
+    folder = store.folder(_image.KIND, plan.digest)
+    root = folder / _image.ROOT
+    result = {
+        "changed": plan.changed,
+        "diff": diff(f"image {spec.name}", plan.before, plan.after),
+        "digest": plan.digest,
+        "root": str(root),
+        "size": root.stat().st_size if root.is_file() else None,
+        "packages": plan.lock.as_json()["packages"],
+        "app": spec.app,
+    }
+    for name, file in (("raw", _image.RAW), ("qcow2", _image.QCOW2)):
+        if name in spec.formats:
+            result[name] = str(folder / file)
+    return result
+
+
+def absent(module: AnsibleModule, store: Store) -> dict[str, Any]:
+    """Takes the image of this name out of the store."""
+    name = module.params["name"]
+    digest = store.current(_image.KIND, name)
+    if digest and not module.check_mode:
+        store.remove(_image.KIND, digest)
+    before = {"digest": digest} if digest else {}
+    return {"changed": digest is not None, "diff": diff(f"image {name}", before, {})}
+
+
+def body(module: AnsibleModule, store: Store) -> dict[str, Any]:
+    """Chooses by state."""
+    return present(module, store) if module.params["state"] == "present" else absent(module, store)
+
+
+def main() -> None:
+    """Runs the module."""
+    run_module(
+        body,
+        ARGUMENT_SPEC,
+        {"jsonschema": _app.HAS_JSONSCHEMA, "pyelftools": _elf.HAS_ELFTOOLS},
+        required_if=[("state", "present", ("argv",))],
+    )
+
+
+if __name__ == "__main__":
+    main()
