@@ -4,6 +4,8 @@
 // Lock order: address-space lock → the object's own locks → block devices. Context: threads.
 #pragma once
 
+#include <atomic>
+
 #include "core/page.hh"
 #include "lib/ref.hh"
 #include "lib/result.hh"
@@ -25,6 +27,10 @@ public:
 
     // Bytes; what lies in the last page beyond it reads as zeros.
     virtual u64 size() const = 0;
+
+    // How many areas of the address space map it, kept by the address space: after truncation an
+    // object with mappings calls the_address_space().forget_object_pages, holding none of its locks.
+    std::atomic<u32> mappings{0};
 };
 
 // Takes the pages [first, end) of the object out of every mapping, before a file forgets them
