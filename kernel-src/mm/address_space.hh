@@ -128,12 +128,10 @@ public:
     result<void> residency(u64 start, std::span<u8> pages);
 
     // Copies to or from the program's memory through the direct map, as a debugger would: `force`
-    // ignores protection (and takes private copies of pages first). Faults pages in.
+    // ignores protection, and writes into the mapping's own copy of a page without changing what the
+    // program may do with it (err::fault in shared mappings): that is how code is patched.
     result<void> write_memory(u64 address, std::span<const std::byte> from, bool force = false);
     result<void> read_memory(u64 address, std::span<std::byte> to, bool force = false);
-    // The page at an address, made the mapping's own private copy, with a reference for the caller
-    // and its protection unchanged: for patching code through the direct map.
-    result<page*> private_page(u64 address);
 
     // --- seen from outside
 
@@ -211,7 +209,7 @@ private:
     result<u64> remap_elsewhere(u64 old_address, u64 old_length, u64 new_length, u32 flags,
                                 u64 new_address, dead_areas& dead);
     result<void> move_pages(u64 from, u64 to, u64 length);
-    result<void> move_leaf(u64* slot, u64 from, unsigned level, u64 to);
+    result<void> move_leaf(u64* slot, unsigned level, u64 from, u64 to);
 
     result<void> grow_stack(u64 address);
     result<void> fault_in(vma& area, u64 address, fault_access access);
@@ -224,7 +222,7 @@ private:
     result<void> copy_on_write(vma& area, u64 address, u64* slot, u64 entry);
     result<void> install(u64 address, page& fresh, u64 bits);
     void count_resident(u64 entry, unsigned level, i64 sign);
-    result<page*> pin_page(u64 address, bool write, bool force);
+    result<void> prepare_access(vma& area, u64 address, bool write, bool force);
     template <class Copy>
     result<void> access_memory(u64 address, usize size, bool write, bool force, Copy copy);
 

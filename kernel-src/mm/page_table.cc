@@ -70,7 +70,12 @@ bool page_table::split_at(u64 address) {
     if (where.slot == nullptr || where.level != 1 || read_entry(where.slot) == 0) {
         return false;
     }
-    const u64 large = read_entry(where.slot);
+    split_leaf(where.slot);
+    return true;
+}
+
+void page_table::split_leaf(u64* slot) {
+    const u64 large = read_entry(slot);
     page& head = entry_page(large);
     page& table = *static_cast<page*>(head.owner);
     auto* entries = static_cast<u64*>(page_data(table));
@@ -83,8 +88,7 @@ bool page_table::split_at(u64 address) {
         piece.references.store(1, std::memory_order_relaxed);
         entries[i] = (first + i * page_size) | bits;
     }
-    exchange_entry(where.slot, page_to_phys(table) | table_bits);
-    return true;
+    exchange_entry(slot, page_to_phys(table) | table_bits);
 }
 
 void page_table::take_tables_below(u64* table, unsigned level, u64 base, u64 start, u64 end,

@@ -80,6 +80,13 @@ public:
     // Turns a 2 MiB leaf that covers the address, if any, and does not start there into 4 KiB leaves.
     // Returns whether it did.
     bool split_at(u64 address);
+    // Turns the 2 MiB leaf of a slot into a table.
+    static void split_leaf(u64* slot);
+    // So that no leaf reaches beyond [start, end).
+    bool split_ends(u64 start, u64 end) {
+        const bool first = split_at(start);
+        return split_at(end) || first;
+    }
 
     // Takes tables out of which nothing in [floor, ceiling) is mapped any more, looking only at those
     // that touch [start, end). The caller flushes the TLB, then frees the list.
