@@ -5,8 +5,11 @@ file(GLOB_RECURSE kernel_sources CONFIGURE_DEPENDS
     ${CMAKE_CURRENT_SOURCE_DIR}/linux/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/fs/*.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/net/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/drivers/*.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/api/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/lib/*.cc)
+# The vDSO is a program of its own.
+list(FILTER kernel_sources EXCLUDE REGEX "/linux/vdso/")
+include(cmake/vdso.cmake)
 
-add_executable(kiln.elf ${kernel_sources})
+add_executable(kiln.elf ${kernel_sources} ${vdso_image})
 target_link_libraries(kiln.elf PRIVATE kiln_warnings)
 set(linker_script ${CMAKE_CURRENT_SOURCE_DIR}/arch/x86_64/kernel.ld)
 set_target_properties(kiln.elf PROPERTIES LINK_DEPENDS ${linker_script})

@@ -166,6 +166,8 @@ public:
 
     memory_limits limits;
     program_layout layout;
+    // The program's file (/proc/self/exe), once loaded.
+    ref<file> executable;
 
     // Checks the invariants of the tree, its counters and the page tables against each other; tests.
     void check();
