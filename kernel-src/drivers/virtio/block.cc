@@ -1,0 +1,293 @@
+// kernel only
+// virtio-blk (VIRTIO 1.2, 5.2): reads and writes go straight between the device and the caller's
+// buffer; only the ragged ends of a range that is not made of whole sectors go through a bounce page.
+//
+// Many threads may have a request in flight each. A request uses a slot, which holds what the device
+// needs beside the data; threads wait for a free slot. Lock: `_lock`, innermost but for the run
+// queues'; taken by the interrupt handler.
+#include <algorithm>
+#include <bit>
+
+#include "core/log.hh"
+#include "core/page.hh"
+#include "core/park.hh"
+#include "core/spinlock.hh"
+#include "core/wait_queue.hh"
+#include "drivers/virtio/device.hh"
+#include "drivers/virtio/drivers.hh"
+#include "fs/block_device.hh"
+#include "lib/format.hh"
+
+namespace kiln::virtio {
+namespace {
+
+constexpr usize sector_size = 512;
+constexpr u64 feature_size_max = u64{1} << 1, feature_read_only = u64{1} << 5,
+              feature_flush = u64{1} << 9;
+constexpr u32 config_capacity = 0, config_size_max = 8;
+constexpr u16 queue_entries = 128;
+constexpr u32 descriptors_of_a_request = 3, most_slots = 32;
+// One descriptor's worth; longer ranges become several requests.
+constexpr usize longest_transfer = 1 * MiB;
+
+enum class operation : u32 { read = 0, write = 1, flush = 4 };
+
+struct request_header {
+    u32 type;
+    u32 reserved;
+    u64 sector;
+};
+
+enum class request_status : u8 { ok = 0, io_error = 1, unsupported = 2, unanswered = 0xff };
+
+// Lies in DMA memory.
+struct slot {
+    request_header header;
+    request_status status;
+    std::atomic<bool> done;
+    thread* waiter;
+};
+static_assert(sizeof(slot) * most_slots <= page_size);
+
+class block final : public block_device {
+public:
+    explicit block(pci::function& function) : _device(function) {}
+
+    result<void> start(u32 number);
+    void give_up() { _device.fail(); }
+
+    std::string_view name() const override { return {_name, _name_size}; }
+    u64 size_in_bytes() const override { return _sectors * sector_size; }
+    bool read_only() const override { return _device.has(feature_read_only); }
+
+    result<void> read(u64 offset, std::span<std::byte> into) override;
+    result<void> write(u64 offset, std::span<const std::byte> from) override;
+    result<void> flush() override;
+
+private:
+    static void on_interrupt(void* context) { static_cast<block*>(context)->take_finished(); }
+    void take_finished();
+    result<void> check_range(u64 offset, usize size) const;
+    result<void> read_part_of_sectors(u64 offset, std::span<std::byte> into);
+    result<void> write_part_of_sectors(u64 offset, std::span<const std::byte> from);
+    result<void> transfer(operation what, u64 sector, const std::byte* data, usize size);
+    result<void> run(operation what, u64 sector, const std::byte* data, usize size);
+
+    slot* take_slot();
+    bool submit(slot& taken, const std::byte* data, usize size);
+    void wait_for(slot& taken);
+    void release(slot& taken);
+
+    device _device;
+    queue _queue;
+    doorbell _doorbell;
+    irq_spinlock _lock;
+    wait_queue _slot_free;
+    slot* _slots = nullptr;
+    u32 _free_slots = 0;  // a bit a slot
+    bool _gone = false;
+    u64 _sectors = 0;
+    usize _longest = longest_transfer;
+    char _name[16]{};
+    usize _name_size = 0;
+};
+
+result<void> block::start(u32 number) {
+    TRY(_device.open());
+    TRY(_device.begin(feature_size_max | feature_read_only | feature_flush));
+    const u16 message = TRY(_device.connect(&on_interrupt, this, 0));
+    _doorbell = TRY(_device.add_queue(0, _queue, queue_entries, message));
+    page* slots = TRY(alloc_zeroed_page());
+    _slots = static_cast<slot*>(page_data(*slots));
+    const u32 usable = std::min<u32>(_queue.size() / descriptors_of_a_request, most_slots);
+    _free_slots = usable == 32 ? ~u32{0} : (1u << usable) - 1;
+    _sectors = std::min(_device.config<u64>(config_capacity), ~u64{0} / sector_size);
+    if (_device.has(feature_size_max)) {
+        const usize most = align_down<usize>(_device.config<u32>(config_size_max), sector_size);
+        _longest = std::clamp(most, sector_size, longest_transfer);
+    }
+    _name_size = format_to(_name, "vd{}", static_cast<char>('a' + number % 26));
+    _device.start();
+    return {};
+}
+
+// In the interrupt handler, or by a waiter.
+void block::take_finished() {
+    irq_guard guard(_lock);
+    queue::completion finished;
+    while (_queue.take(finished)) {
+        auto* done = static_cast<slot*>(finished.token);
+        done->done.store(true, std::memory_order_release);
+        unpark(*done->waiter);
+    }
+}
+
+slot* block::take_slot() {
+    irq_guard guard(_lock);
+    if (_free_slots == 0) {
+        return nullptr;
+    }
+    const u32 index = static_cast<u32>(std::countr_zero(_free_slots));
+    _free_slots &= ~(1u << index);
+    return &_slots[index];
+}
+
+void block::release(slot& taken) {
+    {
+        // Also waits until the handler that set `done` has left the slot alone.
+        irq_guard guard(_lock);
+        _free_slots |= 1u << (&taken - _slots);
+    }
+    _slot_free.wake();
+}
+
+bool block::submit(slot& taken, const std::byte* data, usize size) {
+    const bool device_writes = taken.header.type == static_cast<u32>(operation::read);
+    segment segments[descriptors_of_a_request];
+    usize count = 0;
+    segments[count++] = {dma_address(&taken.header), sizeof(request_header), false};
+    if (size != 0) {
+        segments[count++] = {dma_address(data), static_cast<u32>(size), device_writes};
+    }
+    segments[count++] = {dma_address(&taken.status), 1, true};
+    irq_guard guard(_lock);
+    if (_gone || !_queue.add({segments, count}, &taken).ok()) {
+        return false;
+    }
+    if (_queue.publish()) {
+        _doorbell.ring();
+    }
+    return true;
+}
+
+void block::wait_for(slot& taken) {
+    while (!taken.done.load(std::memory_order_acquire)) {
+        park();
+    }
+}
+
+result<void> block::run(operation what, u64 sector, const std::byte* data, usize size) {
+    slot* taken = nullptr;
+    // Not interruptible, so it only ends with a slot.
+    TRY(wait_until(
+        _slot_free, [&] { return (taken = take_slot()) != nullptr; }, never,
+        wait_mode::uninterruptible, true));
+    taken->header = {static_cast<u32>(what), 0, sector};
+    taken->status = request_status::unanswered;
+    taken->done.store(false, std::memory_order_relaxed);
+    taken->waiter = &current_thread();
+    const bool submitted = submit(*taken, data, size);
+    if (submitted) {
+        wait_for(*taken);
+    }
+    const bool good = submitted && taken->status == request_status::ok;
+    release(*taken);
+    return good ? result<void>() : err::io;
+}
+
+result<void> block::transfer(operation what, u64 sector, const std::byte* data, usize size) {
+    while (size != 0) {
+        const usize piece = std::min(size, _longest);
+        TRY(run(what, sector, data, piece));
+        data += piece;
+        size -= piece;
+        sector += piece / sector_size;
+    }
+    return {};
+}
+
+result<void> block::check_range(u64 offset, usize size) const {
+    return offset <= size_in_bytes() && size <= size_in_bytes() - offset ? result<void>() : err::inval;
+}
+
+result<void> block::read_part_of_sectors(u64 offset, std::span<std::byte> into) {
+    page* bounce = TRY(alloc_page());
+    auto* data = static_cast<std::byte*>(page_data(*bounce));
+    const usize before = offset % sector_size;
+    const usize covered = align_up(before + into.size(), sector_size);
+    auto outcome = transfer(operation::read, offset / sector_size, data, covered);
+    if (outcome.ok()) {
+        __builtin_memcpy(into.data(), data + before, into.size());
+    }
+    drop_page_reference(*bounce);
+    return outcome;
+}
+
+result<void> block::write_part_of_sectors(u64 offset, std::span<const std::byte> from) {
+    page* bounce = TRY(alloc_page());
+    auto* data = static_cast<std::byte*>(page_data(*bounce));
+    const usize before = offset % sector_size;
+    const usize covered = align_up(before + from.size(), sector_size);
+    auto outcome = transfer(operation::read, offset / sector_size, data, covered);
+    if (outcome.ok()) {
+        __builtin_memcpy(data + before, from.data(), from.size());
+        outcome = transfer(operation::write, offset / sector_size, data, covered);
+    }
+    drop_page_reference(*bounce);
+    return outcome;
+}
+
+// How far a range goes before its whole sectors begin, and how far those go.
+struct range_parts {
+    usize head;
+    usize middle;
+};
+
+range_parts split(u64 offset, usize size) {
+    const usize to_sector = (sector_size - offset % sector_size) % sector_size;
+    const usize head = std::min(to_sector, size);
+    return {head, align_down(size - head, sector_size)};
+}
+
+result<void> block::read(u64 offset, std::span<std::byte> into) {
+    TRY(check_range(offset, into.size()));
+    const auto [head, middle] = split(offset, into.size());
+    if (head != 0) {
+        TRY(read_part_of_sectors(offset, into.first(head)));
+    }
+    TRY(transfer(operation::read, (offset + head) / sector_size, into.data() + head, middle));
+    const usize tail = into.size() - head - middle;
+    return tail == 0 ? result<void>()
+                     : read_part_of_sectors(offset + head + middle, into.last(tail));
+}
+
+result<void> block::write(u64 offset, std::span<const std::byte> from) {
+    TRY(check_range(offset, from.size()));
+    if (read_only()) {
+        return err::rofs;
+    }
+    const auto [head, middle] = split(offset, from.size());
+    if (head != 0) {
+        TRY(write_part_of_sectors(offset, from.first(head)));
+    }
+    TRY(transfer(operation::write, (offset + head) / sector_size, from.data() + head, middle));
+    const usize tail = from.size() - head - middle;
+    return tail == 0 ? result<void>()
+                     : write_part_of_sectors(offset + head + middle, from.last(tail));
+}
+
+result<void> block::flush() {
+    // Without the feature the device's writes are durable when they are done.
+    return _device.has(feature_flush) ? run(operation::flush, 0, nullptr, 0) : result<void>();
+}
+
+constinit u32 blocks_started = 0;
+
+}  // namespace
+
+result<void> start_block(pci::function& function) {
+    // Never freed: from here on its interrupt handler may run.
+    block* made = TRY(make_unique<block>(function)).leak();
+    auto outcome = made->start(blocks_started);
+    if (!outcome.ok()) {
+        made->give_up();
+        return outcome;
+    }
+    ++blocks_started;
+    log_debug("virtio-blk: {} of {} bytes{}", made->name(), made->size_in_bytes(),
+              made->read_only() ? ", read-only" : "");
+    register_block_device(*made);
+    return {};
+}
+
+}  // namespace kiln::virtio

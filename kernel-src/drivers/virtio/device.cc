@@ -1,0 +1,132 @@
+// kernel only
+#include "drivers/virtio/device.hh"
+
+#include <algorithm>
+#include <bit>
+
+#include "arch/x86_64/layout.hh"
+#include "core/page.hh"
+#include "core/spinlock.hh"
+
+namespace kiln::virtio {
+namespace {
+
+// A device answers a reset at once; one that has not after this many reads is broken.
+constexpr u32 most_reset_polls = 100'000;
+
+u32 order_for(usize size) {
+    const usize pages = align_up(size, page_size) >> page_shift;
+    return static_cast<u32>(std::bit_width(pages - 1));
+}
+
+}  // namespace
+
+u64 dma_address(const void* memory) {
+    const u64 address = reinterpret_cast<u64>(memory);
+    return address >= layout::image_base ? address - layout::image_base : virt_to_phys(memory);
+}
+
+result<void> device::open() {
+    TRY(_interrupts.init(_function));
+    _function.enable(pci::command::bus_master);
+    _transport = TRY(open_transport(_function, _interrupts.has_msix()));
+    return {};
+}
+
+result<void> device::begin(u64 wanted) {
+    _transport->set_status(0);
+    for (u32 polls = 0; _transport->status() != 0; ++polls) {
+        if (polls == most_reset_polls) {
+            return err::io;
+        }
+        cpu_relax();
+    }
+    _transport->set_status(status::acknowledge | status::driver);
+    const u64 offered = _transport->device_features();
+    if (!legacy() && (offered & feature::version_1) == 0) {
+        return err::io;
+    }
+    _features = offered & (wanted | feature::version_1 | feature::event_index);
+    _transport->set_driver_features(_features);
+    if (legacy()) {
+        return {};
+    }
+    _transport->set_status(status::acknowledge | status::driver | status::features_ok);
+    return (_transport->status() & status::features_ok) != 0 ? result<void>() : err::opnotsupp;
+}
+
+void device::start() {
+    const u8 agreed = legacy() ? u8{0} : status::features_ok;
+    _transport->set_status(status::acknowledge | status::driver | agreed | status::driver_ok);
+}
+
+void device::fail() {
+    if (_transport) {
+        _transport->set_status(status::failed);
+    }
+}
+
+result<u16> device::connect(interrupt_handler handler, void* context, u32 cpu) {
+    if (!_interrupts.has_msix()) {
+        TRY(connect_shared(handler, context, cpu));
+        return no_message;
+    }
+    const u16 message = static_cast<u16>(_messages_used);
+    TRY(_interrupts.connect(message, handler, context, cpu));
+    ++_messages_used;
+    return message;
+}
+
+result<void> device::connect_shared(interrupt_handler handler, void* context, u32 cpu) {
+    if (_connection_count == most_connections) {
+        return err::nospc;
+    }
+    _connections[_connection_count] = {handler, context};
+    if (++_connection_count == 1) {
+        TRY(_interrupts.connect(0, &on_shared_line, this, cpu));
+    }
+    return {};
+}
+
+void device::on_shared_line(void* context) {
+    auto& self = *static_cast<device*>(context);
+    if (self._transport->take_interrupt_status() == 0) {
+        return;
+    }
+    for (u32 i = 0; i < self._connection_count; ++i) {
+        self._connections[i].handler(self._connections[i].context);
+    }
+}
+
+// Small rings share pages; legacy rings begin on one of their own.
+result<std::byte*> device::ring_memory(usize size) {
+    size = align_up(size, 64);
+    if (legacy() || size > _spare_size) {
+        const u32 order = order_for(size);
+        page* block = TRY(alloc_pages(order));
+        _spare = static_cast<std::byte*>(page_data(*block));
+        _spare_size = page_size << order;
+        __builtin_memset(_spare, 0, _spare_size);
+    }
+    std::byte* taken = _spare;
+    _spare += size;
+    _spare_size -= size;
+    return taken;
+}
+
+result<doorbell> device::add_queue(u16 index, queue& made, u16 wanted, u16 message) {
+    const u16 offered = _transport->queue_size(index);
+    if (offered == 0) {
+        return err::nodev;
+    }
+    // Only the newer registers let the driver choose a smaller size.
+    const u16 size = legacy() ? offered : std::min(std::bit_floor(offered), wanted);
+    if (size > largest_queue || !std::has_single_bit(size)) {
+        return err::opnotsupp;
+    }
+    std::byte* memory = TRY(ring_memory(queue::memory_needed(size, legacy())));
+    made.init(size, memory, legacy(), has(feature::event_index));
+    return _transport->enable_queue(index, made, message);
+}
+
+}  // namespace kiln::virtio
