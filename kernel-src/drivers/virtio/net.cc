@@ -111,8 +111,7 @@ private:
     wait_queue _thread_queue;
 
     spinlock _transmit_lock;
-    net_header* _headers = nullptr;  // one a transmit descriptor
-    u16 _next_header = 0;
+    net_header* _headers = nullptr;  // by head descriptor
     net::packet_queue _backlog;
 
     std::atomic<u64> _received_packets{0}, _received_bytes{0}, _received_dropped{0};
@@ -195,6 +194,8 @@ void network::check_link() {
 void network::serve() {
     refill();
     for (;;) {
+        // Before looking at anything, so that a wake-up from now on makes another round.
+        _work.exchange(false, std::memory_order_seq_cst);
         if (_config_changed.exchange(false, std::memory_order_acquire)) {
             check_link();
         }
@@ -213,7 +214,6 @@ bool network::wait_for_work() {
     if (_receive.broken() || _transmit.broken()) {
         return false;
     }
-    _work.store(false, std::memory_order_relaxed);
     if (!_receive.enable_interrupts()) {
         const bool starved = _receive.free_descriptors() > refill_step;
         (void)wait_until(
@@ -336,17 +336,17 @@ usize network::fill_segments(segment* segments, net_header& header, const packet
     return used;
 }
 
-// The header of a frame stays untouched until the ring has gone round, which it cannot before the
-// frame's own descriptors are free again.
 bool network::put_on_ring(packet_buffer& frame) {
     segment segments[most_segments];
-    net_header& header = _headers[_next_header];
+    if (_transmit.free_descriptors() == 0) {
+        return false;
+    }
+    net_header& header = _headers[_transmit.next_head()];
     const usize used = fill_segments(segments, header, frame);
     fill_header(header, frame);
     if (!_transmit.add({segments, used}, &frame).ok()) {
         return false;
     }
-    _next_header = static_cast<u16>((_next_header + 1) & (_transmit.size() - 1));
     count(_sent_packets);
     count(_sent_bytes, frame.size());
     return true;

@@ -50,6 +50,9 @@ public:
     // Queues a request; the segments that the device reads come first. `token` (not null) comes back
     // with its completion. err::nospc when there are too few descriptors.
     result<void> add(std::span<const segment> segments, void* token);
+    // The descriptor that will head the next request that is added: a number that no other request in
+    // flight has.
+    u16 next_head() const { return _first_free; }
     // Makes what was added visible to the device; true when the device wants to be notified.
     bool publish();
 
