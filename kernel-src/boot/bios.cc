@@ -74,9 +74,7 @@ bool next_e820_entry(u32& position, e820_entry& entry, bool first) {
     return valid;
 }
 
-memory_range* ranges() {
-    return reinterpret_cast<memory_range*>(memory_map_address);
-}
+memory_range* ranges() { return reinterpret_cast<memory_range*>(memory_map_address); }
 
 void keep_range(const e820_entry& entry) {
     if (entry.size == 0 || (entry.attributes & 1) == 0) {
@@ -126,9 +124,7 @@ void ask_keyboard_controller_for_a20() {
 
 }  // namespace
 
-void set_boot_drive(u32 drive) {
-    boot_drive = drive;
-}
+void set_boot_drive(u32 drive) { boot_drive = drive; }
 
 void read_sectors(u64 block, u32 count) {
     u8 status = 0;

@@ -21,9 +21,7 @@ static_assert(sizeof(bios_frame) == 40);
 
 extern "C" void bios_call(u32 vector, bios_frame* frame);
 
-inline void out_byte(u16 port, u8 value) {
-    asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
+inline void out_byte(u16 port, u8 value) { asm volatile("outb %0, %1" : : "a"(value), "Nd"(port)); }
 
 inline u8 in_byte(u16 port) {
     u8 value;

@@ -145,8 +145,8 @@ u32 find_entry(const u8* notes, u32 size) {
         if (next > room && content + note.content_size > room) {
             return no_entry;
         }
-        bool is_xen = note.name_size == 4 &&
-                      *reinterpret_cast<const u32*>(notes + at) == 0x006e6558;
+        bool is_xen =
+            note.name_size == 4 && *reinterpret_cast<const u32*>(notes + at) == 0x006e6558;
         if (is_xen && note.type == phys32_entry && note.content_size >= 4) {
             return *reinterpret_cast<const u32*>(notes + at + content);
         }
@@ -249,8 +249,8 @@ u32 load_kernel(const boot_header& header) {
     disk_file file{"the kernel", header.kernel_block, header.kernel_bytes};
     checksum sum;
     const elf_header& elf = read_elf_header(file, sum);
-    auto* segments = reinterpret_cast<const program_header*>(
-        elf_header_address + static_cast<u32>(elf.program_offset));
+    auto* segments = reinterpret_cast<const program_header*>(elf_header_address +
+                                                             static_cast<u32>(elf.program_offset));
     u32 entry = no_entry;
     for (u32 at = 0; at < elf.program_count; ++at) {
         if (segments[at].type == segment_load) {

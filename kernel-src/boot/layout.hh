@@ -44,7 +44,7 @@ struct boot_header {
     u32 kernel_bytes;
     u32 command_line_bytes;
     u64 command_line_block;
-    u32 kernel_check_low;   // two running sums over what is loaded, in program header order
+    u32 kernel_check_low;  // two running sums over what is loaded, in program header order
     u32 kernel_check_high;
     u32 command_line_check_low;
     u32 command_line_check_high;

@@ -5,9 +5,7 @@
 namespace kiln {
 namespace {
 
-constexpr bool is_blank(char byte) {
-    return byte == ' ' || (byte >= '\t' && byte <= '\r');
-}
+constexpr bool is_blank(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
 
 class cmdline_reader {
 public:

@@ -1,8 +1,9 @@
 // The kernel command line split into settings and the program's arguments.
 //
-// Grammar: tokens are separated by blanks; inside a token, double quotes hold blanks together and the
-// escapes \" \\ \n. Tokens `key=value` come up to a bare `--`; every token behind it is an argument
-// of the program, as it is. Knows no keys: what they mean is core/app_config's subject. Not locked.
+// Grammar: tokens are separated by blanks; inside a token, double quotes hold blanks together and
+// the escapes \" \\ \n. Tokens `key=value` come up to a bare `--`; every token behind it is an
+// argument of the program, as it is. Knows no keys: what they mean is core/app_config's subject.
+// Not locked.
 #pragma once
 
 #include <string_view>

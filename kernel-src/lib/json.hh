@@ -102,9 +102,9 @@ private:
         json_type type;
         bool truth = false;
         u32 offset = 0;
-        u32 end = 0;        // index behind the last node inside
-        u32 size = 0;       // elements or members; bytes of a text
-        u32 text_at = 0;    // place of a text or number in _texts
+        u32 end = 0;      // index behind the last node inside
+        u32 size = 0;     // elements or members; bytes of a text
+        u32 text_at = 0;  // place of a text or number in _texts
     };
 
     std::string_view text_of(const node& from) const {

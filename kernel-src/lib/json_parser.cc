@@ -1,7 +1,7 @@
 // The JSON parser: RFC 8259's grammar with an explicit stack of open containers.
 //
-// Always holds: every open container's node is in _nodes and its index on the stack; _texts grows by
-// at most the size of the input.
+// Always holds: every open container's node is in _nodes and its index on the stack; _texts grows
+// by at most the size of the input.
 
 #include "lib/json.hh"
 
@@ -24,7 +24,9 @@ constexpr int hex_digit(char byte) {
 
 // Length of the UTF-8 sequence at the start of `text`, 0 when there is none (RFC 3629, section 4).
 usize utf8_length(std::string_view text) {
-    const auto at = [&](usize index) { return index < text.size() ? static_cast<u8>(text[index]) : 0; };
+    const auto at = [&](usize index) {
+        return index < text.size() ? static_cast<u8>(text[index]) : 0;
+    };
     const auto between = [&](usize index, u8 low, u8 high) {
         return at(index) >= low && at(index) <= high;
     };
@@ -75,7 +77,10 @@ result<void> append_utf8(vector<char>& to, u32 code) {
 class json_parser {
 public:
     json_parser(std::string_view text, json_document& document, json_fault& fault)
-        : _text(text), _nodes(document._nodes), _texts(document._texts), _document(document),
+        : _text(text),
+          _nodes(document._nodes),
+          _texts(document._texts),
+          _document(document),
           _fault(fault) {}
 
     result<void> parse() {

@@ -23,7 +23,8 @@ words settings(std::string_view text) {
     words found;
     const cmdline line = parsed(text);
     for (const cmdline_setting& setting : line.settings) {
-        found.push_back(std::string(setting.key.view()) + " -> " + std::string(setting.value.view()));
+        found.push_back(std::string(setting.key.view()) + " -> " +
+                        std::string(setting.value.view()));
     }
     return found;
 }

@@ -39,9 +39,10 @@ INSTANTIATE_TEST_SUITE_P(
         refusal{"", "the text ends too early", 0}, refusal{"  ", "the text ends too early", 2},
         refusal{"nul", "a value was expected", 0}, refusal{"True", "a value was expected", 0},
         refusal{"[1,]", "a value was expected", 3}, refusal{"[,1]", "a value was expected", 1},
-        refusal{"[1 2]", "',' or ']' was expected", 3}, refusal{"[1}", "',' or ']' was expected", 2},
-        refusal{"[", "the text ends too early", 1}, refusal{"]", "a value was expected", 0},
-        refusal{"{", "the text ends too early", 1}, refusal{"{\"a\"", "the text ends too early", 4},
+        refusal{"[1 2]", "',' or ']' was expected", 3},
+        refusal{"[1}", "',' or ']' was expected", 2}, refusal{"[", "the text ends too early", 1},
+        refusal{"]", "a value was expected", 0}, refusal{"{", "the text ends too early", 1},
+        refusal{"{\"a\"", "the text ends too early", 4},
         refusal{"{\"a\":", "the text ends too early", 5},
         refusal{"{\"a\":1,}", "a name in quotes was expected", 7},
         refusal{"{a:1}", "a name in quotes was expected", 1},
@@ -67,7 +68,8 @@ INSTANTIATE_TEST_SUITE_P(
         refusal{"\"\\ud800\"", "half of a surrogate pair stands alone", 1},
         refusal{"\"\\udc00\"", "half of a surrogate pair stands alone", 1},
         refusal{"\"\\ud800\\u0041\"", "half of a surrogate pair stands alone", 1},
-        refusal{"\"\xff\"", "this is not UTF-8", 1}, refusal{"\"\xc0\x80\"", "this is not UTF-8", 1},
+        refusal{"\"\xff\"", "this is not UTF-8", 1},
+        refusal{"\"\xc0\x80\"", "this is not UTF-8", 1},
         refusal{"\"\xe0\x9f\xbf\"", "this is not UTF-8", 1},
         refusal{"\"\xed\xa0\x80\"", "this is not UTF-8", 1},
         refusal{"\"\xf4\x90\x80\x80\"", "this is not UTF-8", 1},
@@ -91,7 +93,8 @@ TEST(json, reads_a_tree) {
     EXPECT_EQ(joined, "/bin/x|a b||");
     joined.clear();
     for (json_member member : root.find("env").value().members()) {
-        joined += std::string(member.name) + "=" + std::string(member.value.as_text().value()) + "|";
+        joined +=
+            std::string(member.name) + "=" + std::string(member.value.as_text().value()) + "|";
     }
     EXPECT_EQ(joined, "A=1|B=|");
     EXPECT_TRUE(root.find("yes").value().as_bool().value());
@@ -110,7 +113,8 @@ TEST(json, offsets_point_at_names_and_values) {
     const json_document document = parsed("{\n  \"a\": 1,\n  \"b\": [true]\n}");
     std::string places;
     for (json_member member : document.root().members()) {
-        places += std::to_string(member.name_offset) + ":" + std::to_string(member.value.offset()) + " ";
+        places +=
+            std::to_string(member.name_offset) + ":" + std::to_string(member.value.offset()) + " ";
     }
     EXPECT_EQ(places, "4:9 14:19 ");
     const text_position at = position_of("{\n  \"a\": 1,\n  \"b\": [true]\n}", 19);
@@ -119,9 +123,10 @@ TEST(json, offsets_point_at_names_and_values) {
 }
 
 TEST(json, decodes_escapes) {
-    const json_document document =
-        parsed("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20AC\\ud83d\\ude00\\u0000 \xe2\x82\xac\"");
-    const std::string_view wanted("\"\\/\b\f\n\r\tA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\0 \xe2\x82\xac", 23);
+    const json_document document = parsed(
+        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20AC\\ud83d\\ude00\\u0000 \xe2\x82\xac\"");
+    const std::string_view wanted(
+        "\"\\/\b\f\n\r\tA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\0 \xe2\x82\xac", 23);
     EXPECT_EQ(document.root().as_text().value(), wanted);
 }
 
@@ -164,10 +169,12 @@ std::string nested(u32 depth) { return std::string(depth, '[') + std::string(dep
 TEST(json, nesting_is_bounded) {
     parsed(nested(json_document::max_depth));
     json_fault fault;
-    EXPECT_EQ(json_document::parse(nested(json_document::max_depth + 1), fault).error(), err::inval);
+    EXPECT_EQ(json_document::parse(nested(json_document::max_depth + 1), fault).error(),
+              err::inval);
     EXPECT_EQ(fault.reason, "the nesting is too deep");
     EXPECT_EQ(fault.offset, json_document::max_depth);
-    EXPECT_EQ(json_document::parse(std::string(json_document::max_size, '['), fault).error(), err::inval);
+    EXPECT_EQ(json_document::parse(std::string(json_document::max_size, '['), fault).error(),
+              err::inval);
 }
 
 std::string with_members(u32 count) {
@@ -182,7 +189,8 @@ TEST(json, members_are_bounded) {
     const json_document document = parsed(with_members(json_document::max_members));
     EXPECT_EQ(document.root().find("1023").value().size(), 1u);
     json_fault fault;
-    EXPECT_EQ(json_document::parse(with_members(json_document::max_members + 1), fault).error(), err::inval);
+    EXPECT_EQ(json_document::parse(with_members(json_document::max_members + 1), fault).error(),
+              err::inval);
     EXPECT_EQ(fault.reason, "the object has too many members");
 }
 
