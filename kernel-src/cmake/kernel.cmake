@@ -4,7 +4,8 @@ file(GLOB_RECURSE kernel_sources CONFIGURE_DEPENDS
     ${CMAKE_CURRENT_SOURCE_DIR}/core/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/mm/*.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/linux/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/fs/*.cc
     ${CMAKE_CURRENT_SOURCE_DIR}/net/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/drivers/*.cc
-    ${CMAKE_CURRENT_SOURCE_DIR}/api/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/lib/*.cc)
+    ${CMAKE_CURRENT_SOURCE_DIR}/api/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/init/*.cc
+    ${CMAKE_CURRENT_SOURCE_DIR}/lib/*.cc)
 # The vDSO is a program of its own.
 list(FILTER kernel_sources EXCLUDE REGEX "/linux/vdso/")
 include(cmake/vdso.cmake)

@@ -15,4 +15,4 @@ target_link_options(vdso PRIVATE
 set(vdso_image ${vdso_folder}/image.S)
 set_source_files_properties(${vdso_image} PROPERTIES
     COMPILE_OPTIONS "-DVDSO_FILE=\"$<TARGET_FILE:vdso>\""
-    OBJECT_DEPENDS $<TARGET_FILE:vdso>)
+    OBJECT_DEPENDS ${CMAKE_CURRENT_BINARY_DIR}/libvdso.so)

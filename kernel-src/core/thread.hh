@@ -68,6 +68,10 @@ void request_return_work(thread& which);
 // changed there holds on return. Valid for application threads in system calls and faults.
 trap_frame& user_frame();
 
+// The current system call replaced all of user_frame() (rt_sigreturn): the way back restores every
+// register instead of only those that a system call preserves.
+void restore_all_registers();
+
 // Nanoseconds of CPU time that the thread has used: in all, and inside system calls and faults.
 struct cpu_times {
     u64 total;

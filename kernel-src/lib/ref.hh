@@ -45,7 +45,7 @@ public:
     u32 reference_count() const { return _references.load(std::memory_order_relaxed); }
 
 protected:
-    ref_counted() = default;
+    constexpr ref_counted() = default;
     ~ref_counted() = default;
 
 private:

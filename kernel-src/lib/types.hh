@@ -44,7 +44,7 @@ constexpr bool is_aligned(T value, usize alignment) {
 
 // Base for types that have one owner and never move.
 struct noncopyable {
-    noncopyable() = default;
+    constexpr noncopyable() = default;
     noncopyable(const noncopyable&) = delete;
     noncopyable& operator=(const noncopyable&) = delete;
 };

@@ -1,0 +1,323 @@
+// The TSC as a clock of nanoseconds since boot.
+//
+// Readers take a snapshot under a sequence count; the only writer is clock_init, later clock_refine, on
+// one CPU at a time. Where nobody tells the TSC's frequency it is measured twice: quickly at boot (half
+// a millisecond, good to some per mille), then over the whole time since, which costs no waiting.
+#include "arch/x86_64/clock.hh"
+
+#include <algorithm>
+#include <atomic>
+
+#include "arch/x86_64/apic.hh"
+#include "arch/x86_64/msr.hh"
+#include "arch/x86_64/paging.hh"
+#include "arch/x86_64/ports.hh"
+#include "core/clock.hh"
+#include "core/log.hh"
+#include "core/page.hh"
+#include "core/spinlock.hh"
+#include "drivers/acpi/acpi.hh"
+#include "lib/bytes.hh"
+#include "lib/scale.hh"
+
+namespace kiln {
+namespace {
+
+struct clock_state {
+    std::atomic<u32> sequence{0};
+    u64 base_tsc = 0;
+    u64 base_ns = 0;
+    u64 multiplier = u64{1} << 32;  // nanoseconds a tick, 32 bits of fraction
+    u64 realtime_offset = 0;        // Unix time at boot, ns
+};
+constinit clock_state clock;
+
+// A counter of known frequency to measure against.
+struct reference_counter {
+    enum class kind : u8 { none, hpet, acpi_timer, pit };
+    kind type = kind::none;
+    volatile u64* hpet = nullptr;
+    u16 port = 0;
+    u64 mask = 0;
+    u64 hertz = 0;
+
+    u64 read() const;
+};
+constinit reference_counter reference;
+
+struct paired_reading {
+    u64 tsc;
+    u64 reference;
+};
+constinit paired_reading first_reading{};
+constinit bool frequency_is_exact = false;
+
+constexpr u64 acpi_timer_hertz = 3'579'545;
+constexpr u64 pit_hertz = 1'193'182;
+constexpr u64 quick_measure_ns = 500'000;
+
+u64 reference_counter::read() const {
+    switch (type) {
+        case kind::hpet: return hpet[0xf0 / 8];
+        case kind::acpi_timer: return in32(port);
+        case kind::pit: {
+            out8(0x43, 0x80);  // latch channel 2
+            const u64 low = in8(0x42);
+            return 0xffff - (low | u64{in8(0x42)} << 8);
+        }
+        case kind::none: break;
+    }
+    return 0;
+}
+
+bool use_hpet() {
+    const u64 address = acpi::tables().hpet.address;
+    if (address == 0) {
+        return false;
+    }
+    result<void*> mapped = map_device(address, 1 * KiB);
+    if (!mapped.ok()) {
+        return false;
+    }
+    auto* registers = static_cast<volatile u64*>(mapped.value());
+    const u64 capabilities = registers[0];
+    const u64 period = capabilities >> 32;  // femtoseconds; IA-PC HPET 1.0a, 2.3.4
+    if (period == 0 || period > 100'000'000) {
+        return false;
+    }
+    registers[2] = registers[2] | 1;  // count
+    reference = {.type = reference_counter::kind::hpet,
+                 .hpet = registers,
+                 .mask = (capabilities & 1u << 13) != 0 ? ~u64{0} : 0xffff'ffff,
+                 .hertz = 1'000'000'000'000'000 / period};
+    return true;
+}
+
+bool use_acpi_timer() {
+    const acpi::fadt_information& fadt = acpi::tables().fadt;
+    if (!fadt.pm_timer.present() || fadt.pm_timer.where != acpi::register_address::space::io) {
+        return false;
+    }
+    reference = {.type = reference_counter::kind::acpi_timer,
+                 .port = static_cast<u16>(fadt.pm_timer.address),
+                 .mask = fadt.pm_timer_is_32_bits ? 0xffff'ffff : 0xff'ffff,
+                 .hertz = acpi_timer_hertz};
+    return true;
+}
+
+void use_pit() {
+    out8(0x61, static_cast<u8>((in8(0x61) & ~2u) | 1));  // gate on, speaker off
+    out8(0x43, 0xb4);                                     // channel 2, both bytes, mode 2
+    out8(0x42, 0xff);
+    out8(0x42, 0xff);
+    reference = {.type = reference_counter::kind::pit, .mask = 0xffff, .hertz = pit_hertz};
+}
+
+// The tightest of a few readings of the TSC around the reference.
+paired_reading read_pair() {
+    paired_reading best{};
+    u64 best_width = ~u64{0};
+    for (int i = 0; i < 3; ++i) {
+        const u64 before = read_tsc();
+        const u64 counted = reference.read();
+        const u64 after = read_tsc();
+        if (after - before < best_width) {
+            best_width = after - before;
+            best = {.tsc = before + (after - before) / 2, .reference = counted};
+        }
+    }
+    return best;
+}
+
+u64 reference_ns(const paired_reading& from, const paired_reading& to) {
+    const u64 ticks = (to.reference - from.reference) & reference.mask;
+    return multiply_divide(ticks, ns_per_s, reference.hertz);
+}
+
+u64 multiplier_for(u64 ticks, u64 ns) {
+    return multiply_divide(ns, u64{1} << 32, ticks);
+}
+
+u64 hypervisor_signature_base(const char* wanted) {
+    if ((cpuid(1).ecx & 1u << 31) == 0) {
+        return 0;
+    }
+    const cpuid_result leaf = cpuid(0x4000'0000);
+    char found[12];
+    store(found, leaf.ebx);
+    store(found + 4, leaf.ecx);
+    store(found + 8, leaf.edx);
+    return __builtin_memcmp(found, wanted, 12) == 0 ? leaf.eax : 0;
+}
+
+// KVM's clock page (Linux Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW).
+u64 frequency_from_kvmclock() {
+    constexpr u32 system_time_msr = 0x4b56'4d01;
+    struct clock_page {
+        u32 version, pad;
+        u64 tsc_timestamp, system_time;
+        u32 multiplier;
+        i8 shift;
+        u8 flags, padding[2];
+    };
+    alignas(64) static constinit clock_page shared{};
+    if (hypervisor_signature_base("KVMKVMKVM\0\0\0") == 0 ||
+        (cpuid(0x4000'0001).eax & 1u << 3) == 0) {
+        return 0;
+    }
+    write_msr(system_time_msr, virt_to_phys(&shared) | 1);
+    const u32 multiplier = *const_cast<volatile u32*>(&shared.multiplier);
+    const int shift = shared.shift;
+    write_msr(system_time_msr, 0);
+    if (multiplier == 0) {
+        return 0;
+    }
+    const u64 unshifted = (ns_per_s << 32) / multiplier;
+    return shift < 0 ? unshifted << -shift : unshifted >> shift;
+}
+
+u64 frequency_from_cpuid() {
+    if ((cpuid(1).ecx & 1u << 31) != 0 && cpuid(0x4000'0000).eax >= 0x4000'0010) {
+        if (const u64 khz = cpuid(0x4000'0010).eax; khz != 0) {
+            return khz * 1000;
+        }
+    }
+    if (cpuid(0).eax >= 0x15) {
+        const cpuid_result ratio = cpuid(0x15);
+        if (ratio.eax != 0 && ratio.ebx != 0 && ratio.ecx != 0) {
+            return u64{ratio.ecx} * ratio.ebx / ratio.eax;
+        }
+    }
+    return 0;
+}
+
+void set_clock(u64 base_tsc, u64 base_ns, u64 multiplier) {
+    const u64 saved = interrupts_save_and_disable();
+    clock.sequence.fetch_add(1, std::memory_order_acq_rel);
+    clock.base_tsc = base_tsc;
+    clock.base_ns = base_ns;
+    clock.multiplier = multiplier;
+    clock.sequence.fetch_add(1, std::memory_order_acq_rel);
+    interrupts_restore(saved);
+}
+
+u64 from_bcd(u8 value, bool binary) {
+    return binary ? value : value % 16 + value / 16 * 10;
+}
+
+u8 read_cmos(u8 index) {
+    out8(0x70, index);
+    return in8(0x71);
+}
+
+u64 days_from_civil(u64 year, u64 month, u64 day) {
+    // Years counted from March, so that the leap day comes last.
+    const u64 shifted_year = month > 2 ? year : year - 1;
+    const u64 shifted_month = (month + 9) % 12;
+    const u64 day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+    return shifted_year * 365 + shifted_year / 4 - shifted_year / 100 + shifted_year / 400 +
+           day_of_year - 719'468;
+}
+
+// The battery clock: seconds since the epoch. Its registers change once a second; two equal readings
+// are a good one (MC146818 data sheet).
+u64 read_rtc() {
+    struct reading {
+        u8 second, minute, hour, day, month, year;
+        bool operator==(const reading&) const = default;
+    };
+    auto read_all = [] {
+        return reading{read_cmos(0), read_cmos(2), read_cmos(4),
+                       read_cmos(7), read_cmos(8), read_cmos(9)};
+    };
+    reading value = read_all();
+    for (reading again = read_all(); !(again == value); again = read_all()) {
+        value = again;
+    }
+    const bool binary = (read_cmos(0xb) & 4) != 0;
+    const u64 days = days_from_civil(2000 + from_bcd(value.year, binary),
+                                     from_bcd(value.month, binary), from_bcd(value.day, binary));
+    return days * 86'400 + from_bcd(value.hour & 0x7f, binary) * 3600 +
+           from_bcd(value.minute, binary) * 60 + from_bcd(value.second, binary);
+}
+
+void measure_quickly() {
+    if (!use_hpet() && !use_acpi_timer()) {
+        use_pit();
+    }
+    first_reading = read_pair();
+    paired_reading last = first_reading;
+    while (reference_ns(first_reading, last) < quick_measure_ns) {
+        last = read_pair();
+    }
+    set_clock(first_reading.tsc, 0,
+              multiplier_for(last.tsc - first_reading.tsc, reference_ns(first_reading, last)));
+}
+
+// The APIC timer against the TSC, whose frequency is known now.
+void measure_apic_timer() {
+    apic_timer_count_freely();
+    const u64 start = now();
+    const u32 first = apic_timer_elapsed();
+    u64 passed = 0;
+    u32 ticks = 0;
+    do {
+        ticks = apic_timer_elapsed() - first;
+        passed = now() - start;
+    } while (passed < quick_measure_ns / 2);
+    set_apic_timer_frequency(static_cast<u64>(ticks) * ns_per_s / passed);
+}
+
+}  // namespace
+
+u64 now() {
+    for (;;) {
+        const u32 before = clock.sequence.load(std::memory_order_acquire);
+        const u64 base_tsc = clock.base_tsc;
+        const u64 base_ns = clock.base_ns;
+        const u64 multiplier = clock.multiplier;
+        const u64 tsc = read_tsc();
+        std::atomic_thread_fence(std::memory_order_acquire);
+        if ((before & 1) == 0 && clock.sequence.load(std::memory_order_relaxed) == before) {
+            // Another CPU's TSC may be a little behind the base.
+            return base_ns + (tsc > base_tsc ? multiply_shift32(tsc - base_tsc, multiplier) : 0);
+        }
+    }
+}
+
+u64 realtime_now() {
+    return clock.realtime_offset + now();
+}
+
+u64 tsc_at(u64 time) {
+    const u64 ns = time - std::min(time, clock.base_ns);
+    return clock.base_tsc + multiply_divide(ns, u64{1} << 32, clock.multiplier);
+}
+
+void clock_init() {
+    u64 hertz = frequency_from_kvmclock();
+    if (hertz == 0) {
+        hertz = frequency_from_cpuid();
+    }
+    if (hertz != 0) {
+        frequency_is_exact = true;
+        set_clock(read_tsc(), 0, multiplier_for(hertz, ns_per_s));
+    } else {
+        measure_quickly();
+    }
+    measure_apic_timer();
+    clock.realtime_offset = read_rtc() * ns_per_s - now();
+}
+
+void clock_refine() {
+    if (frequency_is_exact || reference.type == reference_counter::kind::pit) {
+        return;
+    }
+    const paired_reading current = read_pair();
+    const u64 passed = reference_ns(first_reading, current);
+    set_clock(current.tsc, clock.base_ns + multiply_shift32(current.tsc - clock.base_tsc, clock.multiplier),
+              multiplier_for(current.tsc - first_reading.tsc, passed));
+    frequency_is_exact = true;
+}
+
+}  // namespace kiln

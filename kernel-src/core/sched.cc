@@ -1,0 +1,395 @@
+// kernel only: stack switches and per-CPU state. See sched.hh for the rules and the lock.
+#include "core/sched.hh"
+
+#include <algorithm>
+
+#include "arch/x86_64/cpu.hh"
+#include "arch/x86_64/machine.hh"
+#include "core/clock.hh"
+#include "core/kernel_stack.hh"
+#include "core/log.hh"
+
+extern "C" void switch_stacks(kiln::u64* save_rsp, kiln::u64 next_rsp);
+
+namespace kiln {
+namespace {
+
+// How long a thread runs while others wait, and by how much a woken thread must be behind to take
+// the CPU at once.
+constexpr u64 slice_ns = 3 * ns_per_ms;
+constexpr u64 wake_granularity_ns = 500'000;
+// A thread that slept long starts at most this much before the others.
+constexpr u64 sleeper_bonus_ns = 1 * ns_per_ms;
+
+u64 virtual_time_now(const thread& running) {
+    return running.virtual_time + (now() - running.started_running);
+}
+
+void account(thread& stopped) {
+    const u64 time = now();
+    const u64 ran = time - stopped.started_running;
+    stopped.virtual_time += ran;
+    stopped.run_time.fetch_add(ran, std::memory_order_relaxed);
+    stopped.started_running = time;
+}
+
+void enqueue(run_queue& queue, thread& ready) {
+    ready.state = thread_state::ready;
+    queue.ready.insert(ready);
+    ++queue.ready_count;
+}
+
+void dequeue(run_queue& queue, thread& ready) {
+    queue.ready.remove(ready);
+    --queue.ready_count;
+}
+
+thread& pick(run_queue& queue) {
+    thread* first = queue.ready.first();
+    if (first == nullptr) {
+        return *queue.idle;
+    }
+    dequeue(queue, *first);
+    queue.minimum = std::max(queue.minimum, first->virtual_time);
+    return *first;
+}
+
+void start_slice(cpu& me, bool needed) {
+    if (!needed) {
+        me.queue.slice_end = never;
+    } else {
+        me.queue.slice_end = now() + slice_ns;
+        arm_local_timer(me.queue.slice_end);
+    }
+}
+
+// The queue of this CPU is locked, interrupts are off, the state of the current thread is set.
+// Returns when the thread runs again, with the lock released and interrupts off.
+void switch_locked(cpu& me) {
+    thread& previous = *me.current;
+    account(previous);
+    if (previous.state == thread_state::running) {
+        previous.state = thread_state::ready;
+        if (!previous.is_idle) {
+            enqueue(me.queue, previous);
+        }
+    }
+    thread& next = pick(me.queue);
+    next.state = thread_state::running;
+    start_slice(me, me.queue.ready_count > 0 && !next.is_idle);
+    if (&next == &previous) {
+        me.queue.lock.unlock(0);
+        return;
+    }
+    if (previous.state == thread_state::dead) {
+        me.queue.dead = &previous;
+    }
+    next.started_running = now();
+    me.queue.idling.store(next.is_idle, std::memory_order_relaxed);
+    switch_machine_state(me, previous, next);
+    switch_stacks(&previous.stack_pointer, next.stack_pointer);
+    finish_switch();
+}
+
+bool allowed_on(const thread& which, u32 cpu_number) {
+    return (which.allowed.load(std::memory_order_relaxed) >> cpu_number & 1) != 0;
+}
+
+// Where a woken thread runs: where it ran when that CPU is free, else on a free one, else where it ran.
+u32 choose_cpu(const thread& woken) {
+    const u32 last = woken.cpu.load(std::memory_order_relaxed);
+    const u32 count = cpu_count();
+    const bool last_fits = last < count && allowed_on(woken, last);
+    if (last_fits && queue_of(last).idling.load(std::memory_order_relaxed)) {
+        return last;
+    }
+    u32 fallback = last_fits ? last : max_cpus;
+    for (u32 candidate = 0; candidate < count; ++candidate) {
+        if (!allowed_on(woken, candidate)) {
+            continue;
+        }
+        if (queue_of(candidate).idling.load(std::memory_order_relaxed)) {
+            return candidate;
+        }
+        fallback = std::min(fallback, candidate);
+    }
+    return last_fits ? last : fallback;
+}
+
+// Tells a CPU that its queue got a thread: the queue is locked.
+void notify(u32 cpu_number, const thread& woken) {
+    run_queue& queue = queue_of(cpu_number);
+    thread& running = *cpu_block(cpu_number).current;
+    const bool here = cpu_number == this_cpu();
+    const bool preempt = running.is_idle ||
+                         woken.virtual_time + wake_granularity_ns < virtual_time_now(running);
+    if (preempt) {
+        running.work.fetch_or(thread_work::reschedule, std::memory_order_release);
+    }
+    if (here) {
+        if (!preempt && queue.slice_end == never) {
+            start_slice(cpu_block(cpu_number), true);
+        }
+    } else if (preempt || queue.slice_end == never) {
+        send_reschedule(cpu_number);
+    }
+}
+
+void enqueue_woken(u32 cpu_number, thread& woken) {
+    run_queue& queue = queue_of(cpu_number);
+    const u64 earliest = queue.minimum - std::min(queue.minimum, sleeper_bonus_ns);
+    woken.virtual_time = std::max(woken.virtual_time, earliest);
+    enqueue(queue, woken);
+    notify(cpu_number, woken);
+}
+
+// Makes a thread that is on no queue ready; its own queue is locked with `saved` and gets unlocked.
+void make_ready(thread& woken, u64 saved) {
+    const u32 old_cpu = woken.cpu.load(std::memory_order_relaxed);
+    const u32 new_cpu = choose_cpu(woken);
+    if (new_cpu == old_cpu) {
+        enqueue_woken(old_cpu, woken);
+        queue_of(old_cpu).lock.unlock(saved);
+        return;
+    }
+    woken.state = thread_state::ready;
+    // Queues of different CPUs run on different scales of virtual time.
+    woken.virtual_time = 0;
+    woken.cpu.store(new_cpu, std::memory_order_release);
+    queue_of(old_cpu).lock.unlock(saved);
+    irq_guard guard(queue_of(new_cpu).lock);
+    enqueue_woken(new_cpu, woken);
+}
+
+u64 lock_queue_of(thread& which) {
+    for (;;) {
+        const u32 number = which.cpu.load(std::memory_order_acquire);
+        const u64 saved = queue_of(number).lock.lock();
+        if (which.cpu.load(std::memory_order_relaxed) == number) {
+            return saved;
+        }
+        queue_of(number).lock.unlock(saved);
+    }
+}
+
+struct park_timer : timer {
+    explicit park_timer(thread& parked)
+        : timer([](timer& expired) { unpark(static_cast<park_timer&>(expired).sleeper); }),
+          sleeper(parked) {}
+    thread& sleeper;
+};
+
+bool may_park(thread& self, bool interruptible) {
+    return !self.permit.load(std::memory_order_acquire) &&
+           !(interruptible && (self.work.load(std::memory_order_acquire) & thread_work::interrupted));
+}
+
+void sleep_until_permit(thread& self, bool interruptible) {
+    const u64 saved = interrupts_save_and_disable();
+    cpu& me = this_cpu_block();
+    KILN_DEBUG_ASSERT(!me.in_interrupt);
+    static_cast<void>(me.queue.lock.lock());
+    if (may_park(self, interruptible)) {
+        self.state = thread_state::parked;
+        switch_locked(me);
+    } else {
+        me.queue.lock.unlock(0);
+    }
+    interrupts_restore(saved);
+}
+
+void park_until(u64 deadline, bool interruptible) {
+    thread& self = current_thread();
+    if (!may_park(self, interruptible)) {
+        self.permit.store(false, std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        return;
+    }
+    if (deadline == never) {
+        sleep_until_permit(self, interruptible);
+    } else if (now() < deadline) {
+        park_timer alarm(self);
+        start_timer(alarm, deadline);
+        sleep_until_permit(self, interruptible);
+        static_cast<void>(cancel_timer(alarm));
+    }
+    self.permit.store(false, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+// Takes a ready thread from another CPU for this one, which is idle.
+bool steal(cpu& me) {
+    for (u32 other = 0; other < cpu_count(); ++other) {
+        run_queue& queue = queue_of(other);
+        if (other == me.number || queue.ready_count == 0) {
+            continue;
+        }
+        const u64 saved = queue.lock.lock();
+        thread* taken = queue.ready.last();
+        while (taken != nullptr && !allowed_on(*taken, me.number)) {
+            taken = queue.ready.prev(*taken);
+        }
+        if (taken == nullptr) {
+            queue.lock.unlock(saved);
+            continue;
+        }
+        dequeue(queue, *taken);
+        taken->cpu.store(me.number, std::memory_order_release);
+        taken->virtual_time = 0;
+        queue.lock.unlock(saved);
+        irq_guard guard(me.queue.lock);
+        enqueue_woken(me.number, *taken);
+        return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+run_queue& queue_of(u32 cpu_number) {
+    return cpu_block(cpu_number).queue;
+}
+
+// First thing that any thread does after a switch: on its own stack, interrupts off.
+extern "C" void finish_switch() {
+    cpu& me = this_cpu_block();
+    thread* dead = me.queue.dead;
+    me.queue.dead = nullptr;
+    me.queue.lock.unlock(0);
+    if (dead != nullptr) {
+        dead->drop_reference();
+    }
+}
+
+void schedule() {
+    const u64 saved = interrupts_save_and_disable();
+    cpu& me = this_cpu_block();
+    static_cast<void>(me.queue.lock.lock());
+    me.current->work.fetch_and(~thread_work::reschedule, std::memory_order_relaxed);
+    switch_locked(me);
+    interrupts_restore(saved);
+}
+
+void yield() {
+    thread& self = current_thread();
+    {
+        // Behind everybody who is ready.
+        cpu& me = this_cpu_block();
+        irq_guard guard(me.queue.lock);
+        if (thread* last = me.queue.ready.last()) {
+            self.virtual_time = std::max(self.virtual_time, last->virtual_time);
+        }
+    }
+    schedule();
+}
+
+void slice_expired() {
+    cpu& me = this_cpu_block();
+    if (now() >= me.queue.slice_end) {
+        me.queue.slice_end = never;
+        if (me.queue.ready_count > 0) {
+            me.current->work.fetch_or(thread_work::reschedule, std::memory_order_release);
+        }
+    }
+}
+
+void reschedule_asked_from_afar() {
+    cpu& me = this_cpu_block();
+    irq_guard guard(me.queue.lock);
+    if (me.queue.ready_count > 0 && me.queue.slice_end == never && !me.current->is_idle) {
+        start_slice(me, true);
+    }
+}
+
+void park(u64 deadline) {
+    park_until(deadline, false);
+}
+
+void park_interruptible(u64 deadline) {
+    park_until(deadline, true);
+}
+
+void unpark(thread& sleeper) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (sleeper.permit.exchange(true, std::memory_order_acq_rel)) {
+        return;
+    }
+    const u64 saved = lock_queue_of(sleeper);
+    if (sleeper.state == thread_state::parked) {
+        make_ready(sleeper, saved);
+    } else {
+        queue_of(sleeper.cpu.load(std::memory_order_relaxed)).lock.unlock(saved);
+    }
+}
+
+void start_thread(thread& made) {
+    made.add_reference();  // the scheduler's own, dropped after its death
+    const u64 saved = lock_queue_of(made);
+    KILN_ASSERT(made.state == thread_state::created);
+    make_ready(made, saved);
+}
+
+bool interrupted() {
+    return (current_thread().work.load(std::memory_order_acquire) & thread_work::interrupted) != 0;
+}
+
+void set_interrupted(thread& which, bool value) {
+    if (!value) {
+        which.work.fetch_and(~thread_work::interrupted, std::memory_order_acq_rel);
+        return;
+    }
+    which.work.fetch_or(thread_work::interrupted, std::memory_order_acq_rel);
+    unpark(which);
+    const u32 where = which.cpu.load(std::memory_order_acquire);
+    if (where != this_cpu() && cpu_block(where).current == &which) {
+        send_reschedule(where);
+    }
+}
+
+u64 affinity_of(thread& which) {
+    const u64 all = cpu_count() >= 64 ? ~u64{0} : (u64{1} << cpu_count()) - 1;
+    return which.allowed.load(std::memory_order_relaxed) & all;
+}
+
+result<void> set_affinity(thread& which, u64 cpus) {
+    const u64 all = cpu_count() >= 64 ? ~u64{0} : (u64{1} << cpu_count()) - 1;
+    if ((cpus & all) == 0) {
+        return err::inval;
+    }
+    which.allowed.store(cpus, std::memory_order_relaxed);
+    if (&which == &current_thread() && !allowed_on(which, this_cpu())) {
+        // A parked thread is placed anew when it wakes: wake it in advance, then sleep.
+        unpark(which);
+        yield();
+    }
+    return {};
+}
+
+void adopt_boot_thread(thread& self, std::string_view name) {
+    cpu& me = this_cpu_block();
+    self.state = thread_state::running;
+    self.cpu = me.number;
+    self.allowed = u64{1} << me.number;
+    name.copy(self.name, sizeof(self.name) - 1);
+    self.started_running = now();
+    self.is_idle = true;
+    me.queue.idle = &self;
+    me.current = &self;
+    me.kernel_stack_top = self.stack_top;
+}
+
+void run_idle() {
+    cpu& me = this_cpu_block();
+    for (;;) {
+        if (me.queue.ready_count == 0 && !steal(me)) {
+            halt_until_interrupt([](void* argument) {
+                return static_cast<cpu*>(argument)->queue.ready_count != 0;
+            }, &me);
+        }
+        if (me.queue.ready_count != 0) {
+            schedule();
+        }
+    }
+}
+
+}  // namespace kiln
