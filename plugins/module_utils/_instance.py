@@ -114,16 +114,18 @@ class Instance:
 
     # --- what shall be ----------------------------------------------------------------------
 
-    def plan(self, state: str, definition: dict[str, Any] | None) -> InstancePlan:
-        """Steps to `state`: started, stopped, present (defined, running or not) or absent."""
+    def plan_absent(self) -> InstancePlan:
+        """Steps to there being no such guest."""
+        before = {"state": self.state, **(self.record or {}).get("definition", {})}
+        steps = ["stop"] if self.state == "started" else []
+        steps += ["remove"] if self.folder.exists() else []
+        return InstancePlan(steps, before, {"state": "absent"})
+
+    def plan(self, state: str, definition: dict[str, Any]) -> InstancePlan:
+        """Steps to `state`: started, stopped, or present (defined, running or not)."""
         now = self.state
         record = self.record or {}
         before = {"state": now, **record.get("definition", {})}
-        if state == "absent":
-            steps = ["stop"] if now == "started" else []
-            steps += ["remove"] if self.folder.exists() else []
-            return InstancePlan(steps, before, {"state": "absent"})
-        assert definition is not None
         same = record.get("definition") == definition
         runs = now == "started"
         stop = runs and (state == "stopped" or (state == "started" and not same))
