@@ -211,7 +211,8 @@ class Instance:
             control.sendall(b'{"request":"shutdown"}\n')
             self._wait_gone(seconds)
         if self.pid is not None:
-            with contextlib.suppress(OSError, QMPError, asyncio.TimeoutError):
+            # QEMU closes the connection when it ends, which the library reports as EOFError.
+            with contextlib.suppress(OSError, EOFError, QMPError, asyncio.TimeoutError):
                 asyncio.run(self._quit())
             self._wait_gone(_QUIT_SECONDS)
         pid = self.pid
@@ -226,8 +227,7 @@ class Instance:
     async def _quit(self) -> None:
         client = QMPClient("kiln")
         await asyncio.wait_for(client.connect(str(self.places.qmp)), _QUIT_SECONDS)
-        with contextlib.suppress(QMPError):
-            await client.execute("quit")
+        await client.execute("quit")
         await client.disconnect()
 
     def status(self) -> str | None:
