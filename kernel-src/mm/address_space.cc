@@ -217,6 +217,27 @@ result<address_space::location> address_space::locate(u64 address) {
     return found;
 }
 
+result<address_space::backing> address_space::backing_at(u64 address) {
+    shared_guard guard(_lock);
+    const vma* area = area_at(address);
+    if (area == nullptr) {
+        return err::fault;
+    }
+    backing found;
+    found.open = area->backing;
+    found.offset = area->offset + (address - area->start);
+    found.end = area->end;
+    found.shared_writable = area->is_shared() && (area->protection & prot::write) != 0;
+    found.locked = area->has(vma_flag::locked);
+    return found;
+}
+
+u64 address_space::next_mapped(u64 address) {
+    shared_guard guard(_lock);
+    const vma* area = first_ending_after(address);
+    return area == nullptr ? 0 : std::max(area->start, address);
+}
+
 memory_usage address_space::usage() {
     shared_guard guard(_lock);
     memory_usage figures;

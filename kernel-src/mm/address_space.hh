@@ -103,7 +103,7 @@ public:
     u64 set_break(u64 wanted);
     // Forgets pages: private memory reads as zeros or as the file again. err::nomem if parts are not
     // mapped (the rest is done), err::inval if some is locked.
-    result<void> discard(u64 start, u64 length);
+    result<void> discard(u64 start, u64 length, bool locked_too = false);
     // Changes flags of the areas in a range; areas for which `allowed` is false give err::inval.
     result<void> change_flags(u64 start, u64 length, u32 set, u32 clear,
                               bool (*allowed)(const vma&) = nullptr);
@@ -117,7 +117,9 @@ public:
     // SEGV_ACCERR), err::range or err::io (SIGBUS, BUS_ADRERR), err::nomem (memory is out).
     result<void> fault(u64 address, fault_access access);
     // Faults pages in, as a program that reads (or writes) them would. Stops at the first error.
-    result<void> populate(u64 start, u64 length, bool write);
+    // `strict`: err::acces where a write is not allowed, err::fault where nothing is; otherwise private
+    // writable areas are written and others read.
+    result<void> populate(u64 start, u64 length, bool write, bool strict = false);
     // As `populate`, and keeps them in; err::nomem when not all is mapped.
     result<void> lock_range(u64 start, u64 length, bool on_fault);
     result<void> unlock_range(u64 start, u64 length);
@@ -144,6 +146,17 @@ public:
         u64 offset = 0;
     };
     result<location> locate(u64 address);
+    // What is behind an address: for msync and MADV_REMOVE. err::fault where nothing is mapped.
+    struct backing {
+        ref<file> open;
+        u64 offset = 0;  // in the file
+        u64 end = 0;     // address where the area ends
+        bool shared_writable = false;
+        bool locked = false;
+    };
+    result<backing> backing_at(u64 address);
+    // Where the next area after the address begins; 0 when there is none.
+    u64 next_mapped(u64 address);
     // The protection at an address; err::fault where nothing is mapped.
     result<u32> protection_at(u64 address);
     // Whether [start, start + length) is mapped throughout.
@@ -169,12 +182,11 @@ public:
     // The program's file (/proc/self/exe), once loaded.
     ref<file> executable;
 
-    // Checks the invariants of the tree, its counters and the page tables against each other; tests.
+    // Checks the invariants of the tree, its counters and the page tables against each other, and
+    // ends in an assertion where one does not hold.
     void check();
 
 private:
-    friend class address_space_test;
-
     // The first area that ends after the address; it may begin after it.
     vma* first_ending_after(u64 address) const {
         return _areas.lower_bound([=](const vma& area) { return area.end > address; });

@@ -283,7 +283,7 @@ result<void> address_space::copy_on_write(vma& area, u64 address, u64* slot, u64
     return {};
 }
 
-result<void> address_space::populate(u64 start, u64 length, bool write) {
+result<void> address_space::populate(u64 start, u64 length, bool write, bool strict) {
     const u64 end = align_up(start + length, page_size);
     for (u64 at = align_down(start, page_size); at < end;) {
         shared_guard guard(_lock);
@@ -291,15 +291,15 @@ result<void> address_space::populate(u64 start, u64 length, bool write) {
         if (area == nullptr) {
             return err::nomem;
         }
-        if (area->protection == prot::none) {
-            return err::fault;
-        }
-        const bool writing = write || area->is_private_writable();
+        const bool writing = write || (!strict && area->is_private_writable());
+        const auto access = writing ? fault_access::write : fault_access::read;
         const page_table::place where = _table.find(at);
         const u64 entry = where.slot == nullptr ? 0 : read_entry(where.slot);
-        if ((entry & pte::large) == 0 || where.level != 1) {
-            TRY(fault_in(*area, at, writing ? fault_access::write : fault_access::read));
+        if (entry != 0 && where.level == 1 && entry_permits(entry, access)) {
+            at = align_down(at, large_page_size) + large_page_size;
+            continue;
         }
+        TRY(fault_in(*area, at, access));
         at += page_size;
     }
     return {};

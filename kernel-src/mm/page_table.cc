@@ -85,6 +85,7 @@ void page_table::split_leaf(u64* slot) {
         page& piece = phys_to_page(first + i * page_size);
         piece.order = 0;
         piece.owner = nullptr;
+        piece.flags.store(0, std::memory_order_relaxed);
         piece.references.store(1, std::memory_order_relaxed);
         entries[i] = (first + i * page_size) | bits;
     }

@@ -119,7 +119,7 @@ result<void> address_space::change_flags(u64 start, u64 length, u32 set, u32 cle
     });
 }
 
-result<void> address_space::discard(u64 start, u64 length) {
+result<void> address_space::discard(u64 start, u64 length, bool locked_too) {
     length = align_up(length, page_size);
     if (start > user_end || length > user_end - start) {
         return err::nomem;
@@ -131,7 +131,7 @@ result<void> address_space::discard(u64 start, u64 length) {
     bool holes = false;
     for (vma* area = first_ending_after(start); area != nullptr && area->start < end;
          area = vma_tree::next(*area)) {
-        if (area->has(vma_flag::locked) || area->has(vma_flag::fixed_pages)) {
+        if ((area->has(vma_flag::locked) && !locked_too) || area->has(vma_flag::fixed_pages)) {
             return err::inval;
         }
         holes |= area->start > reached;

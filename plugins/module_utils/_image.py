@@ -233,10 +233,11 @@ def staged(plan: ImagePlan, spec: ImageSpec, store: Store, work: Store) -> Itera
 
 
 def _add_item(tree: Tree, item: FileItem) -> None:
-    if item.src is not None:
-        tree.add_file(item.src, item.dest, item.mode)
+    if item.content is not None:
+        tree.add_text(item.content, item.dest, item.mode)
     else:
-        tree.add_text(item.content or "", item.dest, item.mode)
+        assert item.src is not None
+        tree.add_file(item.src, item.dest, item.mode)
 
 
 def _check(tree: Tree, spec: ImageSpec) -> None:
@@ -264,8 +265,8 @@ def _bake(plan: ImagePlan, spec: ImageSpec, store: Store, tree: Tree) -> None:
         made = scratch / "made"
         made.mkdir()
         pack(tree.path, made / ROOT, plan.root_digest, spec.compression)
-        if spec.wants_disk and spec.kernel is not None:
-            _make_disks(spec, spec.kernel, made)
+        if spec.wants_disk:
+            _make_disks(spec, made)
         manifest = {
             "name": spec.name,
             "inputs": {key: value for key, value in plan.after.items() if key != "digest"},
@@ -282,12 +283,13 @@ def pack(folder: Path, target: Path, digest: str, compression: str = "none") -> 
     _run(["mkfs.erofs", *options, *_COMPRESSION[compression], str(target), str(folder)])
 
 
-def _make_disks(spec: ImageSpec, kernel: Path, made: Path) -> None:
-    stages = [kernel.with_name(f"stage{number}.bin") for number in (1, 2)]
+def _make_disks(spec: ImageSpec, made: Path) -> None:
+    assert spec.kernel is not None
+    stages = [spec.kernel.with_name(f"stage{number}.bin") for number in (1, 2)]
     raw = made / RAW
     try:
         build_disk(
-            kernel,
+            spec.kernel,
             made / ROOT,
             spec.cmdline,
             raw,

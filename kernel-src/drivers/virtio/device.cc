@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "arch/x86_64/layout.hh"
 #include "core/page.hh"
 #include "core/spinlock.hh"
 
@@ -21,7 +22,8 @@ u32 order_for(usize size) {
 }  // namespace
 
 u64 dma_address(const void* memory) {
-    return virt_to_phys(memory);
+    const u64 address = reinterpret_cast<u64>(memory);
+    return address >= layout::image_base ? address - layout::image_base : virt_to_phys(memory);
 }
 
 result<void> device::open() {

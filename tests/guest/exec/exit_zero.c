@@ -1,4 +1,0 @@
-/* A program that says nothing and succeeds. */
-int main(void) {
-    return 0;
-}
