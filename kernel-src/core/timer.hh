@@ -11,7 +11,7 @@ namespace kiln {
 struct timer : noncopyable {
     using fire_function = void (*)(timer& expired);
 
-    explicit timer(fire_function function) : fire(function) {}
+    constexpr explicit timer(fire_function function) : fire(function) {}
     // Must not be pending when it is destroyed: cancel first.
 
     fire_function fire;
