@@ -9,11 +9,7 @@ file(GLOB_RECURSE kernel_sources CONFIGURE_DEPENDS
 # The vDSO is a program of its own.
 list(FILTER kernel_sources EXCLUDE REGEX "/linux/vdso/")
 include(cmake/vdso.cmake)
-
-add_executable(kiln.elf ${kernel_sources} ${vdso_image})
-target_link_libraries(kiln.elf PRIVATE kiln_warnings)
-set(linker_script ${CMAKE_CURRENT_SOURCE_DIR}/arch/x86_64/kernel.ld)
-set_target_properties(kiln.elf PROPERTIES LINK_DEPENDS ${linker_script})
+include(cmake/symbols.cmake)
 
 # No vector registers: they belong to the program. clang 14 cannot parse libstdc++'s headers without
 # them, so there the compiler is only told not to use them.
@@ -22,14 +18,27 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
 else()
     set(no_vectors -mgeneral-regs-only)
 endif()
-target_compile_options(kiln.elf PRIVATE
+add_library(kiln_freestanding INTERFACE)
+target_link_libraries(kiln_freestanding INTERFACE kiln_warnings)
+target_compile_options(kiln_freestanding INTERFACE
     -ffreestanding -fno-pic -fno-pie -mno-red-zone -mcmodel=kernel -fno-stack-protector
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-strict-aliasing
     -ffunction-sections -fdata-sections -g1 -fcf-protection=none
     # Paths of the build machine stay out, so that the same sources give the same bytes anywhere.
-    -ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}=.
+    -ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=.
     $<$<COMPILE_LANGUAGE:CXX>:-O2 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-use-cxa-atexit
         -fcheck-new ${no_vectors}>)
-target_link_options(kiln.elf PRIVATE
+set(linker_script ${CMAKE_CURRENT_SOURCE_DIR}/arch/x86_64/kernel.ld)
+target_link_options(kiln_freestanding INTERFACE
     -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=sha1 -Wl,-z,max-page-size=4096
     -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,-T,${linker_script})
+
+add_library(kiln_objects OBJECT ${kernel_sources} ${vdso_image})
+target_link_libraries(kiln_objects PRIVATE kiln_freestanding)
+foreach(kernel kiln_without_symbols kiln.elf)
+    add_executable(${kernel} $<TARGET_OBJECTS:kiln_objects>)
+    target_link_libraries(${kernel} PRIVATE kiln_freestanding)
+    set_target_properties(${kernel} PROPERTIES LINK_DEPENDS ${linker_script})
+endforeach()
+target_sources(kiln_without_symbols PRIVATE ${no_symbols})
+target_sources(kiln.elf PRIVATE ${symbols})

@@ -99,6 +99,11 @@ void format_arguments(text_sink& sink, std::string_view pattern,
         const usize open = std::min(pattern.find('{'), pattern.size());
         sink.put(pattern.substr(0, open));
         pattern.remove_prefix(open);
+        if (pattern.starts_with("{{")) {
+            sink.put("{");
+            pattern.remove_prefix(2);
+            continue;
+        }
         const usize close = pattern.find('}');
         if (pattern.empty() || close == std::string_view::npos) {
             sink.put(pattern);

@@ -2,6 +2,7 @@
 //
 // `{}` takes the next argument: integers, bool, char, pointers, text, err. `{:x}` is hexadecimal,
 // `{:08x}` with zeros to a width, `{:o}` octal, `{:5}` padded on the left (text: on the right).
+// `{{` is a brace; a closing brace is itself.
 // Output that does not fit is cut; the return value is the length written, without a NUL.
 #pragma once
 

@@ -112,6 +112,7 @@ TEST(format, fields) {
     EXPECT_EQ(made("{}", INT64_MIN), "-9223372036854775808");
     EXPECT_EQ(made("{} {}", 'x', true), "x true");
     EXPECT_EQ(made("{"), "{");
+    EXPECT_EQ(made("{{\"a\":{}}", 1), "{\"a\":1}");
     EXPECT_EQ(made("{} {}", 1), "1 {}");
 }
 

@@ -1,12 +1,11 @@
 // The TSC as a clock of nanoseconds since boot.
 //
-// Readers take a snapshot under a sequence count; the only writer is clock_init, later clock_refine, on
-// one CPU at a time. Where nobody tells the TSC's frequency it is measured twice: quickly at boot (half
+// The state is the page that the program's vDSO reads too (core/vdso_data.hh), under its sequence count;
+// the only writer is clock_init, later clock_refine, on one CPU at a time. Where nobody tells the TSC's frequency it is measured twice: quickly at boot (half
 // a millisecond, good to some per mille), then over the whole time since, which costs no waiting.
 #include "arch/x86_64/clock.hh"
 
 #include <algorithm>
-#include <atomic>
 
 #include "arch/x86_64/apic.hh"
 #include "arch/x86_64/msr.hh"
@@ -16,21 +15,13 @@
 #include "core/log.hh"
 #include "core/page.hh"
 #include "core/spinlock.hh"
+#include "core/vdso_data.hh"
 #include "drivers/acpi/acpi.hh"
 #include "lib/bytes.hh"
 #include "lib/scale.hh"
 
 namespace kiln {
 namespace {
-
-struct clock_state {
-    std::atomic<u32> sequence{0};
-    u64 base_tsc = 0;
-    u64 base_ns = 0;
-    u64 multiplier = u64{1} << 32;  // nanoseconds a tick, 32 bits of fraction
-    u64 realtime_offset = 0;        // Unix time at boot, ns
-};
-constinit clock_state clock;
 
 // A counter of known frequency to measure against.
 struct reference_counter {
@@ -191,13 +182,17 @@ u64 frequency_from_cpuid() {
     return 0;
 }
 
+// The multiplier has 32 bits of fraction.
 void set_clock(u64 base_tsc, u64 base_ns, u64 multiplier) {
     const u64 saved = interrupts_save_and_disable();
-    clock.sequence.fetch_add(1, std::memory_order_acq_rel);
-    clock.base_tsc = base_tsc;
-    clock.base_ns = base_ns;
+    vdso_data& clock = the_vdso_data();
+    begin_vdso_update(clock);
+    clock.tsc_base = base_tsc;
+    clock.monotonic_base = base_ns;
     clock.multiplier = multiplier;
-    clock.sequence.fetch_add(1, std::memory_order_acq_rel);
+    clock.shift = 32;
+    clock.use_tsc = 1;
+    end_vdso_update(clock);
     interrupts_restore(saved);
 }
 
@@ -271,27 +266,23 @@ void measure_apic_timer() {
 }  // namespace
 
 u64 now() {
-    for (;;) {
-        const u32 before = clock.sequence.load(std::memory_order_acquire);
-        const u64 base_tsc = clock.base_tsc;
-        const u64 base_ns = clock.base_ns;
-        const u64 multiplier = clock.multiplier;
-        const u64 tsc = read_tsc();
-        std::atomic_thread_fence(std::memory_order_acquire);
-        if ((before & 1) == 0 && clock.sequence.load(std::memory_order_relaxed) == before) {
-            // Another CPU's TSC may be a little behind the base.
-            return base_ns + (tsc > base_tsc ? multiply_shift32(tsc - base_tsc, multiplier) : 0);
-        }
-    }
+    u64 monotonic = 0;
+    u64 realtime_offset = 0;
+    static_cast<void>(read_vdso_clock(the_vdso_data(), monotonic, realtime_offset));
+    return monotonic;
 }
 
 u64 realtime_now() {
-    return clock.realtime_offset + now();
+    u64 monotonic = 0;
+    u64 realtime_offset = 0;
+    static_cast<void>(read_vdso_clock(the_vdso_data(), monotonic, realtime_offset));
+    return monotonic + realtime_offset;
 }
 
 u64 tsc_at(u64 time) {
-    const u64 ns = time - std::min(time, clock.base_ns);
-    return clock.base_tsc + multiply_divide(ns, u64{1} << 32, clock.multiplier);
+    const vdso_data& clock = the_vdso_data();
+    const u64 ns = time - std::min(time, clock.monotonic_base);
+    return clock.tsc_base + multiply_divide(ns, u64{1} << 32, clock.multiplier);
 }
 
 void clock_init() {
@@ -306,7 +297,10 @@ void clock_init() {
         measure_quickly();
     }
     measure_apic_timer();
-    clock.realtime_offset = read_rtc() * ns_per_s - now();
+    const u64 offset = read_rtc() * ns_per_s - now();
+    begin_vdso_update(the_vdso_data());
+    the_vdso_data().realtime_offset = offset;
+    end_vdso_update(the_vdso_data());
 }
 
 void clock_refine() {
@@ -315,7 +309,10 @@ void clock_refine() {
     }
     const paired_reading current = read_pair();
     const u64 passed = reference_ns(first_reading, current);
-    set_clock(current.tsc, clock.base_ns + multiply_shift32(current.tsc - clock.base_tsc, clock.multiplier),
+    const vdso_data& clock = the_vdso_data();
+    set_clock(current.tsc,
+              clock.monotonic_base +
+                  multiply_shift32(current.tsc - clock.tsc_base, clock.multiplier),
               multiplier_for(current.tsc - first_reading.tsc, passed));
     frequency_is_exact = true;
 }

@@ -7,6 +7,7 @@
 #include "arch/x86_64/trap.hh"
 #include "core/console.hh"
 #include "core/log.hh"
+#include "core/symbols.hh"
 #include "drivers/devices.hh"
 
 extern "C" char image_start[], text_end[];
@@ -32,6 +33,15 @@ bool is_stack(u64 address) {
     return is_aligned(address, 8) && (dynamic || address >= layout::image_base);
 }
 
+void say_place(std::string_view what, u64 address) {
+    const symbol at = kernel_symbol_at(address);
+    if (at.name.empty()) {
+        say("kiln: {} {:016x}\n", what, address);
+    } else {
+        say("kiln: {} {:016x} {}+{:x}\n", what, address, at.name, at.offset);
+    }
+}
+
 }  // namespace
 
 void print_backtrace(u64 frame_pointer) {
@@ -40,7 +50,7 @@ void print_backtrace(u64 frame_pointer) {
         if (!is_kernel_text(saved[1])) {
             return;
         }
-        say("kiln:   called from {:x}\n", saved[1]);
+        say_place("  called from", saved[1]);
         if (saved[0] <= frame_pointer) {
             return;
         }
@@ -55,6 +65,7 @@ void print_frame(const trap_frame& f) {
     say("kiln: rsi {:016x} rdi {:016x} rbp {:016x} cr2 {:016x}\n", f.rsi, f.rdi, f.rbp, read_cr2());
     say("kiln: r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}\n", f.r8, f.r9, f.r10, f.r11);
     say("kiln: r12 {:016x} r13 {:016x} r14 {:016x} r15 {:016x}\n", f.r12, f.r13, f.r14, f.r15);
+    say_place("at", f.rip);
     print_backtrace(f.rbp);
 }
 
