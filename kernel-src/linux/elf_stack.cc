@@ -14,7 +14,9 @@ public:
 
     u64 push(const void* from, usize size) {
         _at -= size;
-        __builtin_memcpy(_bytes.data() + _at, from, size);
+        if (size != 0) {
+            __builtin_memcpy(_bytes.data() + _at, from, size);
+        }
         return address();
     }
     u64 push_string(std::string_view text) {

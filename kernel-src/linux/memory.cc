@@ -68,6 +68,7 @@ result<void> attach_file(map_request& request, ref<file> backing, u64 offset) {
 result<void> attach_anonymous(map_request& request) {
     if ((request.flags & vma_flag::shared) != 0) {
         request.object = TRY(make_shared_memory(align_up(request.length, page_size)));
+        request.name = "/dev/zero (deleted)";  // what Linux shows for it
     }
     return {};
 }
