@@ -20,6 +20,7 @@ def linters(tree: str) -> dict[str, tuple[list[str], Path]]:
         "ruff format": (["ruff", "format", "--no-cache", "--check", *PYTHON], TOP),
         "mypy": (["mypy", *settings, plugins, str(TOP / "tests/run_all.py")], Path(tree)),
         "yamllint": (["yamllint", "--strict", "."], TOP),
+        "ansible-lint": (["ansible-lint", "--offline", "--strict", "--nocolor", "-q"], TOP),
     }
 
 
@@ -27,7 +28,13 @@ def main() -> int:
     """Runs every linter even when one has failed; the last line says what came out."""
     tree = subprocess.run([TOP / "tools/tree"], check=True, capture_output=True, text=True)
     bad = []
-    env = dict(os.environ, MYPY_CACHE_DIR=str(TOP / ".mypy_cache"))
+    env = dict(
+        os.environ,
+        MYPY_CACHE_DIR=str(TOP / ".mypy_cache"),
+        ANSIBLE_COLLECTIONS_PATH=tree.stdout.strip(),
+        ANSIBLE_HOME=str(TOP / "build/ansible"),
+        LC_ALL="C.UTF-8",
+    )
     env["PATH"] = f"{TOP / '.venv/bin'}:{env.get('PATH', os.defpath)}"
     chosen = linters(tree.stdout.strip())
     for name, (command, folder) in chosen.items():

@@ -43,10 +43,10 @@ def choose(wanted: str, qemu: str, store: Store) -> str:
 
 def _remembered(path: Path, key: str) -> str | None:
     try:
-        before, _, answer = path.read_text(encoding="utf-8").strip().rpartition(" ")
+        words = path.read_text(encoding="utf-8").strip().rsplit(" ", 1)
     except OSError:
         return None
-    return answer if before == key and answer in ("kvm", "tcg") else None
+    return words[1] if words in ([key, "kvm"], [key, "tcg"]) else None
 
 
 def works(qemu: str, accel: str, store: Store) -> bool:

@@ -141,9 +141,11 @@ def validate(app: Any) -> None:
     if problems:
         first = problems[0]
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first.path)
+        # A false schema, which says no more than no, stands in one place only.
+        static = "address and gateway are for the mode static"
         raise KilnError(
-            f"The description of the application is not valid at "
-            f"{place.lstrip('.') or 'its top'}: {first.message}."
+            f"The description of the application is not valid at {place.lstrip('.') or 'its top'}: "
+            f"{static if first.validator is None else first.message}."
         )
 
 

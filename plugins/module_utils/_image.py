@@ -233,11 +233,10 @@ def staged(plan: ImagePlan, spec: ImageSpec, store: Store, work: Store) -> Itera
 
 
 def _add_item(tree: Tree, item: FileItem) -> None:
-    if item.content is not None:
-        tree.add_text(item.content, item.dest, item.mode)
-    else:
-        assert item.src is not None
+    if item.src is not None:
         tree.add_file(item.src, item.dest, item.mode)
+    else:
+        tree.add_text(item.content or "", item.dest, item.mode)
 
 
 def _check(tree: Tree, spec: ImageSpec) -> None:
@@ -265,8 +264,8 @@ def _bake(plan: ImagePlan, spec: ImageSpec, store: Store, tree: Tree) -> None:
         made = scratch / "made"
         made.mkdir()
         pack(tree.path, made / ROOT, plan.root_digest, spec.compression)
-        if spec.wants_disk:
-            _make_disks(spec, made)
+        if spec.wants_disk and spec.kernel is not None:
+            _make_disks(spec, spec.kernel, made)
         manifest = {
             "name": spec.name,
             "inputs": {key: value for key, value in plan.after.items() if key != "digest"},
@@ -283,13 +282,12 @@ def pack(folder: Path, target: Path, digest: str, compression: str = "none") -> 
     _run(["mkfs.erofs", *options, *_COMPRESSION[compression], str(target), str(folder)])
 
 
-def _make_disks(spec: ImageSpec, made: Path) -> None:
-    assert spec.kernel is not None
-    stages = [spec.kernel.with_name(f"stage{number}.bin") for number in (1, 2)]
+def _make_disks(spec: ImageSpec, kernel: Path, made: Path) -> None:
+    stages = [kernel.with_name(f"stage{number}.bin") for number in (1, 2)]
     raw = made / RAW
     try:
         build_disk(
-            spec.kernel,
+            kernel,
             made / ROOT,
             spec.cmdline,
             raw,

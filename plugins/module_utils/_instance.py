@@ -114,16 +114,18 @@ class Instance:
 
     # --- what shall be ----------------------------------------------------------------------
 
-    def plan(self, state: str, definition: dict[str, Any] | None) -> InstancePlan:
-        """Steps to `state`: started, stopped, present (defined, running or not) or absent."""
+    def plan_absent(self) -> InstancePlan:
+        """Steps to there being no such guest."""
+        before = {"state": self.state, **(self.record or {}).get("definition", {})}
+        steps = ["stop"] if self.state == "started" else []
+        steps += ["remove"] if self.folder.exists() else []
+        return InstancePlan(steps, before, {"state": "absent"})
+
+    def plan(self, state: str, definition: dict[str, Any]) -> InstancePlan:
+        """Steps to `state`: started, stopped, or present (defined, running or not)."""
         now = self.state
         record = self.record or {}
         before = {"state": now, **record.get("definition", {})}
-        if state == "absent":
-            steps = ["stop"] if now == "started" else []
-            steps += ["remove"] if self.folder.exists() else []
-            return InstancePlan(steps, before, {"state": "absent"})
-        assert definition is not None
         same = record.get("definition") == definition
         runs = now == "started"
         stop = runs and (state == "stopped" or (state == "started" and not same))
@@ -209,7 +211,8 @@ class Instance:
             control.sendall(b'{"request":"shutdown"}\n')
             self._wait_gone(seconds)
         if self.pid is not None:
-            with contextlib.suppress(OSError, QMPError, asyncio.TimeoutError):
+            # QEMU closes the connection when it ends, which the library reports as EOFError.
+            with contextlib.suppress(OSError, EOFError, QMPError, asyncio.TimeoutError):
                 asyncio.run(self._quit())
             self._wait_gone(_QUIT_SECONDS)
         pid = self.pid
@@ -224,8 +227,7 @@ class Instance:
     async def _quit(self) -> None:
         client = QMPClient("kiln")
         await asyncio.wait_for(client.connect(str(self.places.qmp)), _QUIT_SECONDS)
-        with contextlib.suppress(QMPError):
-            await client.execute("quit")
+        await client.execute("quit")
         await client.disconnect()
 
     def status(self) -> str | None:

@@ -108,7 +108,7 @@ class Apt:
 
     def providers(self, name: str) -> list[str]:
         """Packages that provide a virtual one, in the order of their names."""
-        _, _, tail = self._cache("showpkg", name).partition("Reverse Provides:")
+        tail = self._cache("showpkg", name).partition("Reverse Provides:")[2]
         return sorted({line.split()[0] for line in tail.splitlines() if line.strip()})
 
     def fetch(self, packages: list[Package], store: Store) -> None:

@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path, PurePosixPath
 
 from ansible_collections.kiln.unikernel.plugins.module_utils._elf import Elf, read_elf
@@ -87,21 +88,16 @@ class Tree:
 
     def add_package(self, deb: Path, shown: str, chosen: Filter) -> None:
         """Unpacks a Debian package's files. `shown` is the package's name in messages."""
-        command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            assert child.stderr is not None
-            try:
-                with tarfile.open(fileobj=child.stdout, mode="r|") as archive:
-                    for member in archive:
-                        self._add_member(archive, member, shown, chosen)
-                child.stdout.read()
-            except tarfile.TarError as problem:
-                child.kill()
-                raise KilnError(f"Package {shown} cannot be unpacked: {problem}.") from None
-            error = child.stderr.read().decode(errors="replace").strip()
-        if child.returncode != 0:
-            raise KilnError(f"Package {shown} cannot be unpacked: {error}.")
+        with tempfile.TemporaryFile() as unpacked:
+            command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
+            done = subprocess.run(command, stdout=unpacked, stderr=subprocess.PIPE, check=False)
+            if done.returncode != 0:
+                reason = done.stderr.decode(errors="replace").strip()
+                raise KilnError(f"Package {shown} cannot be unpacked: {reason}.")
+            unpacked.seek(0)
+            with tarfile.open(fileobj=unpacked) as archive:
+                for member in archive:
+                    self._add_member(archive, member, shown, chosen)
 
     def _add_member(
         self, archive: tarfile.TarFile, member: tarfile.TarInfo, shown: str, chosen: Filter
@@ -123,10 +119,7 @@ class Tree:
         elif member.islnk():
             target.hardlink_to(self._target(_merged(member.linkname) or "/"))
         elif member.isfile():
-            source = archive.extractfile(member)
-            assert source is not None
-            with target.open("wb") as stream:
-                shutil.copyfileobj(source, stream)
+            archive.makefile(member, target)
             target.chmod(member.mode & 0o7777 | 0o400)
 
     def add_file(self, source: Path, destination: str, mode: int | None) -> None:
@@ -169,10 +162,10 @@ class Tree:
 
         A part that does not exist is taken as it is written.
         """
-        parent, _, name = place.rstrip("/").rpartition("/")
-        if name in ("", ".", ".."):
+        path = PurePosixPath(place)
+        if path.name in ("", ".."):
             return self._follow(place)
-        return self._follow(parent) / name
+        return self._follow(str(path.parent)) / path.name
 
     def _follow(self, place: str) -> Path:
         done: list[str] = []

@@ -249,7 +249,7 @@ def body(module: AnsibleModule, store: Store) -> dict[str, Any]:
         raise KilnError(f"'{params['name']}' cannot be the name of a guest.")
     guest = Instance(params["name"], store)
     if params["state"] == "absent":
-        plan = guest.plan("absent", None)
+        plan = guest.plan_absent()
         if not module.check_mode:
             for step in plan.steps:
                 guest.stop(params["stop_timeout"]) if step == "stop" else guest.remove()

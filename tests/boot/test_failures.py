@@ -5,6 +5,7 @@ Each test damages one thing and compares what COM1 (and once the screen) shows.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import struct
@@ -218,3 +219,33 @@ def test_the_screen_shows_it_too(built, damage):
     assert (
         f"kiln loader: {'' if damage == 'stage 2' else 'the kernel on this disk '}{wanted}" in shown
     )
+
+
+def test_run_passes_the_sentence_on(built, tmp_path):
+    """kernel-src/run ends at once with 125 and the loader's words, not with a time-out."""
+    image, layout = built
+    flip(image, layout.kernel_offset)
+    status = tmp_path / "status.json"
+    done = subprocess.run(
+        [
+            boot_rig.TOP / "kernel-src/run",
+            "--disk-boot",
+            "--root",
+            image,
+            "--net",
+            "none",
+            "--status-file",
+            status,
+            "--timeout",
+            str(boot_rig.TIMEOUT),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(done.stderr)
+    assert done.returncode == 125
+    told = json.loads(status.read_text())
+    assert not told["timeout"]
+    assert told["error"].startswith("the disk does not boot: loader: the kernel on this disk ")

@@ -98,14 +98,14 @@ def test_sfdisk_reads_the_same_partitions(inputs):
         )
         for part in layout.partitions
     ]
-    assert [name for name, *_ in found] == ["kiln-boot", "kiln-esp", "kiln-root", "kiln-data"]
-    assert [kind for _, kind, *_ in found] == [
+    assert [entry[0] for entry in found] == ["kiln-boot", "kiln-esp", "kiln-root", "kiln-data"]
+    assert [entry[1] for entry in found] == [
         "21686148-6449-6E6F-744E-656564454649",
         "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
         "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
         "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
     ]
-    assert all(start % 2048 == 0 and size % 2048 == 0 for *_, start, size in found)
+    assert all(entry[-2] % 2048 == 0 and entry[-1] % 2048 == 0 for entry in found)
 
 
 @pytest.mark.parametrize("data_size", [0, 1, 5 * MIB])

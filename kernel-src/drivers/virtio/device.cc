@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "arch/x86_64/layout.hh"
 #include "core/page.hh"
 #include "core/spinlock.hh"
 
@@ -22,8 +21,7 @@ u32 order_for(usize size) {
 }  // namespace
 
 u64 dma_address(const void* memory) {
-    const u64 address = reinterpret_cast<u64>(memory);
-    return address >= layout::image_base ? address - layout::image_base : virt_to_phys(memory);
+    return virt_to_phys(memory);
 }
 
 result<void> device::open() {

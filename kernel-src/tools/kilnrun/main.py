@@ -96,6 +96,8 @@ class Guest:
             if limit is not None and time.monotonic() >= limit:
                 self.outcome.timeout = True
                 return
+        if self.outcome.standing:
+            return
         if not process.wait(time.monotonic() + _GOODBYE_SECONDS):
             _say("the guest reported its end but did not power off")
 

@@ -12,6 +12,8 @@ _LAST_LINES = (
     (re.compile(rb"^kiln: exit status (\d+)\s*$", re.M), "exit"),
     (re.compile(rb"^kiln: killed by signal (\d+)", re.M), "signal"),
 )
+# The BIOS loader says why it cannot start the kernel, and leaves the machine standing.
+_LOADER_LINE = re.compile(rb"^kiln (loader: .*?)\s*$", re.M)
 _PANIC_LINE = re.compile(rb"^kiln: panic: ?(.*?)\s*$", re.M)
 
 
@@ -25,6 +27,7 @@ class Outcome:
     timeout: bool = False
     error: str | None = None
     started_ns: int | None = None
+    standing: bool = False  # nothing in the guest runs that could power off
     milliseconds: int = 0
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -61,6 +64,10 @@ class Outcome:
         panic = _PANIC_LINE.search(text)
         if panic and self.panic is None:
             self.panic = panic[1].decode(errors="replace")
+        loader = _LOADER_LINE.search(text)
+        if loader and not self.known:
+            self.error = f"the disk does not boot: {loader[1].decode(errors='replace')}"
+            self.standing = True
         for pattern, name in _LAST_LINES:
             found = pattern.findall(text)
             if found and not self.known:

@@ -1,0 +1,271 @@
+// ACPI tables made by hand, whole and damaged.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "drivers/acpi/tables.hh"
+
+namespace kiln::acpi {
+namespace {
+
+class table_writer {
+public:
+    explicit table_writer(std::string_view signature) {
+        _bytes.resize(table_header_size);
+        std::memcpy(_bytes.data(), signature.data(), 4);
+    }
+    table_writer& bytes(std::initializer_list<int> values) {
+        for (const int value : values) {
+            _bytes.push_back(static_cast<std::byte>(value));
+        }
+        return *this;
+    }
+    template <class T>
+    table_writer& number(T value) {
+        const auto* raw = reinterpret_cast<const std::byte*>(&value);
+        _bytes.insert(_bytes.end(), raw, raw + sizeof(T));
+        return *this;
+    }
+    table_writer& zeros_to(usize size) {
+        _bytes.resize(size);
+        return *this;
+    }
+    template <class T>
+    table_writer& put(usize offset, T value) {
+        std::memcpy(_bytes.data() + offset, &value, sizeof(T));
+        return *this;
+    }
+    const std::vector<std::byte>& seal() {
+        const u32 size = static_cast<u32>(_bytes.size());
+        std::memcpy(_bytes.data() + 4, &size, 4);
+        _bytes[9] = std::byte{0};
+        u8 sum = 0;
+        for (const std::byte value : _bytes) {
+            sum = static_cast<u8>(sum + static_cast<u8>(value));
+        }
+        _bytes[9] = static_cast<std::byte>(-sum);
+        return _bytes;
+    }
+
+private:
+    std::vector<std::byte> _bytes;
+};
+
+TEST(acpi, lengths_and_checksums_are_checked) {
+    table_writer writer("APIC");
+    auto table = writer.zeros_to(60).seal();
+    EXPECT_EQ(table_length(table).take(), 60u);
+    EXPECT_TRUE(checksum_is_right(table));
+    EXPECT_EQ(table_signature(table), "APIC");
+    table[50] ^= std::byte{1};
+    EXPECT_FALSE(checksum_is_right(table));
+    const u32 short_length = 35, long_length = 0x7fff'ffff;
+    std::memcpy(table.data() + 4, &short_length, 4);
+    EXPECT_FALSE(table_length(table).ok());
+    std::memcpy(table.data() + 4, &long_length, 4);
+    EXPECT_FALSE(table_length(table).ok());
+    EXPECT_FALSE(table_length(table_bytes(table).first(20)).ok());
+}
+
+std::vector<std::byte> root_pointer_bytes(u8 revision) {
+    std::vector<std::byte> bytes(36);
+    std::memcpy(bytes.data(), "RSD PTR ", 8);
+    bytes[15] = static_cast<std::byte>(revision);
+    const u32 rsdt = 0x1000;
+    const u64 xsdt = 0x2000;
+    std::memcpy(bytes.data() + 16, &rsdt, 4);
+    std::memcpy(bytes.data() + 24, &xsdt, 8);
+    auto fix = [&](usize size, usize at) {
+        u8 sum = 0;
+        for (usize i = 0; i < size; ++i) {
+            sum = static_cast<u8>(sum + static_cast<u8>(bytes[i]));
+        }
+        bytes[at] = static_cast<std::byte>(static_cast<u8>(bytes[at]) - sum);
+    };
+    fix(20, 8);
+    fix(36, 32);
+    return bytes;
+}
+
+TEST(acpi, the_root_pointer_prefers_the_xsdt) {
+    auto old = parse_root_pointer(root_pointer_bytes(0));
+    ASSERT_TRUE(old.ok());
+    EXPECT_FALSE(old.value().is_64_bit);
+    EXPECT_EQ(old.value().table, 0x1000u);
+    auto extended = parse_root_pointer(root_pointer_bytes(2));
+    ASSERT_TRUE(extended.ok());
+    EXPECT_TRUE(extended.value().is_64_bit);
+    EXPECT_EQ(extended.value().table, 0x2000u);
+    auto damaged = root_pointer_bytes(2);
+    damaged[17] ^= std::byte{4};
+    EXPECT_FALSE(parse_root_pointer(damaged).ok());
+    EXPECT_FALSE(parse_root_pointer(table_bytes(damaged).first(19)).ok());
+}
+
+TEST(acpi, root_entries_of_both_widths) {
+    table_writer narrow("RSDT");
+    const auto table = narrow.number<u32>(0x11).number<u32>(0x22).seal();
+    EXPECT_EQ(root_entries(table, false), 2u);
+    EXPECT_EQ(root_entry(table, false, 1), 0x22u);
+    table_writer wide("XSDT");
+    const auto other = wide.number<u64>(0x1'0000'0011).bytes({1, 2, 3}).seal();
+    EXPECT_EQ(root_entries(other, true), 1u);
+    EXPECT_EQ(root_entry(other, true, 0), 0x1'0000'0011u);
+    EXPECT_EQ(root_entry(other, true, 7), 0u);
+}
+
+TEST(acpi, madt_gives_cpus_io_apics_and_overrides) {
+    table_writer writer("APIC");
+    writer.number<u32>(0xfee0'0000).number<u32>(1);
+    writer.bytes({0, 8, 0, 0}).number<u32>(1);
+    writer.bytes({0, 8, 1, 4}).number<u32>(0);
+    writer.bytes({9, 16, 0, 0}).number<u32>(0x123).number<u32>(1).number<u32>(2);
+    writer.bytes({1, 12, 7, 0}).number<u32>(0xfec0'0000).number<u32>(24);
+    writer.bytes({2, 10, 0, 9}).number<u32>(20).number<u16>(0xf);
+    writer.bytes({0x7f, 3, 0});
+    writer.bytes({5, 12, 0, 0}).number<u64>(0x1'fee0'0000);
+    madt_information found;
+    parse_madt(writer.seal(), found);
+    ASSERT_TRUE(found.present);
+    EXPECT_TRUE(found.has_legacy_pics);
+    ASSERT_EQ(found.cpu_total, 3u);
+    EXPECT_TRUE(found.cpu[0].enabled);
+    EXPECT_FALSE(found.cpu[1].enabled);
+    EXPECT_EQ(found.cpu[1].apic_id, 4u);
+    EXPECT_EQ(found.cpu[2].apic_id, 0x123u);
+    ASSERT_EQ(found.io_apic_total, 1u);
+    EXPECT_EQ(found.io_apic[0].gsi_base, 24u);
+    EXPECT_EQ(found.io_apic[0].id, 7u);
+    ASSERT_EQ(found.override_total, 1u);
+    EXPECT_EQ(found.overrides[0].irq, 9u);
+    EXPECT_EQ(found.overrides[0].gsi, 20u);
+    EXPECT_TRUE(found.overrides[0].level);
+    EXPECT_TRUE(found.overrides[0].active_low);
+    EXPECT_EQ(found.local_apic, 0x1'fee0'0000u);
+}
+
+TEST(acpi, madt_entries_that_end_badly_are_left_out) {
+    table_writer writer("APIC");
+    writer.number<u32>(0xfee0'0000).number<u32>(1);
+    writer.bytes({0, 8, 0, 0}).number<u32>(1);
+    writer.bytes({0, 0, 0, 0, 0, 0, 0, 0});
+    madt_information found;
+    parse_madt(writer.seal(), found);
+    EXPECT_EQ(found.cpu_total, 1u);
+    table_writer cut("APIC");
+    cut.number<u32>(0xfee0'0000).number<u32>(1).bytes({9, 16, 0, 0});
+    parse_madt(cut.seal(), found);
+    EXPECT_TRUE(found.present);
+    EXPECT_EQ(found.cpu_total, 0u);
+}
+
+TEST(acpi, more_cpus_than_we_take_are_counted_to_the_limit) {
+    table_writer writer("APIC");
+    writer.number<u32>(0xfee0'0000).number<u32>(1);
+    for (u32 i = 0; i < 200; ++i) {
+        writer.bytes({0, 8, 0, static_cast<int>(i)}).number<u32>(1);
+    }
+    madt_information found;
+    parse_madt(writer.seal(), found);
+    EXPECT_EQ(found.cpu_total, max_cpu_entries);
+}
+
+TEST(acpi, fadt_old_and_extended_fields) {
+    table_writer old("FACP");
+    old.zeros_to(116).put<u32>(40, 0x7000).put<u32>(64, 0x604).put<u32>(76, 0x608);
+    old.put<u32>(48, 0xb2).put<u8>(52, 2);
+    fadt_information found;
+    parse_fadt(old.seal(), found);
+    ASSERT_TRUE(found.present);
+    EXPECT_EQ(found.dsdt, 0x7000u);
+    EXPECT_EQ(found.pm1a_control.address, 0x604u);
+    EXPECT_EQ(found.pm1a_control.where, register_address::space::io);
+    EXPECT_EQ(found.pm_timer.address, 0x608u);
+    EXPECT_FALSE(found.reset_supported);
+    EXPECT_FALSE(found.pm1b_control.present());
+
+    table_writer extended("FACP");
+    extended.zeros_to(276).put<u32>(40, 0x7000).put<u64>(140, 0x1'0000'7000).put<u32>(64, 0x604);
+    extended.put<u32>(112, 1u << 10 | 1u << 8).put<u8>(116, 1).put<u64>(120, 0xcf9).put<u8>(128, 0xf);
+    extended.put<u8>(172, 1).put<u8>(173, 16).put<u64>(176, 0xb004);
+    parse_fadt(extended.seal(), found);
+    EXPECT_EQ(found.dsdt, 0x1'0000'7000u);
+    EXPECT_TRUE(found.reset_supported);
+    EXPECT_EQ(found.reset.address, 0xcf9u);
+    EXPECT_EQ(found.reset_value, 0xf);
+    EXPECT_EQ(found.pm1a_control.address, 0xb004u);
+    EXPECT_TRUE(found.pm_timer_is_32_bits);
+}
+
+TEST(acpi, hpet_mcfg_and_spcr) {
+    table_writer hpet("HPET");
+    hpet.zeros_to(56).put<u64>(44, 0xfed0'0000).put<u16>(53, 100);
+    hpet_information timer;
+    parse_hpet(hpet.seal(), timer);
+    EXPECT_EQ(timer.address, 0xfed0'0000u);
+    EXPECT_EQ(timer.minimum_tick, 100u);
+
+    table_writer mcfg("MCFG");
+    mcfg.zeros_to(44).number<u64>(0xb000'0000).number<u16>(0).bytes({0, 0xff, 0, 0, 0, 0});
+    mcfg_segment segment;
+    parse_mcfg(mcfg.seal(), segment);
+    ASSERT_TRUE(segment.present());
+    EXPECT_EQ(segment.last_bus, 0xff);
+    table_writer backwards("MCFG");
+    backwards.zeros_to(44).number<u64>(0xb000'0000).number<u16>(0).bytes({9, 1, 0, 0, 0, 0});
+    mcfg_segment none;
+    parse_mcfg(backwards.seal(), none);
+    EXPECT_FALSE(none.present());
+
+    table_writer spcr("SPCR");
+    spcr.zeros_to(80).put<u8>(40, 1).put<u64>(44, 0x3f8);
+    spcr_information serial;
+    parse_spcr(spcr.seal(), serial);
+    EXPECT_TRUE(serial.present);
+    EXPECT_EQ(serial.port.address, 0x3f8u);
+}
+
+TEST(acpi, s5_is_found_in_its_usual_forms) {
+    table_writer writer("DSDT");
+    writer.bytes({0x10, 0x20, '_', 'S', '5', '_', 0xff});  // a mention, not the declaration
+    writer.bytes({0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x0a, 0x07, 0, 0});
+    sleep_state found;
+    find_s5(writer.seal(), found);
+    ASSERT_TRUE(found.present);
+    EXPECT_EQ(found.type_a, 5);
+    EXPECT_EQ(found.type_b, 7);
+
+    table_writer rooted("DSDT");
+    rooted.bytes({0x08, '\\', '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x00, 0x01, 0, 0});
+    sleep_state other;
+    find_s5(rooted.seal(), other);
+    ASSERT_TRUE(other.present);
+    EXPECT_EQ(other.type_a, 0);
+    EXPECT_EQ(other.type_b, 1);
+}
+
+TEST(acpi, s5_that_is_cut_or_senseless_is_not_taken) {
+    const std::vector<std::vector<int>> broken = {
+        {0x08, '_', 'S', '5', '_'},
+        {0x08, '_', 'S', '5', '_', 0x12},
+        {0x08, '_', 'S', '5', '_', 0x12, 0xc6, 0x01},
+        {0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a},
+        {0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x55, 0x0a, 0x07},
+        {0x08, '_', 'S', '5', '_', 0x12, 0x02, 0x00, 0x0a, 0x05},
+        {'_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x0a, 0x07},
+    };
+    for (const auto& code : broken) {
+        table_writer writer("DSDT");
+        for (const int value : code) {
+            writer.bytes({value});
+        }
+        sleep_state found;
+        find_s5(writer.seal(), found);
+        EXPECT_FALSE(found.present) << "from " << code.size() << " bytes";
+    }
+}
+
+}  // namespace
+}  // namespace kiln::acpi

@@ -1,0 +1,60 @@
+/* Cancellation: at a blocking read, asynchronously in a loop, disabled, with clean-up handlers. */
+#include <pthread.h>
+#include "t.h"
+
+static int ends[2];
+static volatile int started;
+
+static void clean(void *text) {
+    SAY("clean-up: %s", (char *)text);
+}
+
+static void *reading(void *unused) {
+    char c;
+    pthread_cleanup_push(clean, "reading");
+    started = 1;
+    read(ends[0], &c, 1);
+    pthread_cleanup_pop(0);
+    return unused;
+}
+
+static void *spinning(void *unused) {
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+    started = 1;
+    for (;;) {
+    }
+    return unused;
+}
+
+static void *refusing(void *unused) {
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    started = 1;
+    t_pause_ms(50);
+    SAY("not yet");
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    pthread_testcancel();
+    SAY("never here");
+    return unused;
+}
+
+static void attempt(const char *what, void *(*body)(void *)) {
+    pthread_t thread;
+    void *result;
+    started = 0;
+    pthread_create(&thread, NULL, body, NULL);
+    while (!started) {
+        sched_yield();
+    }
+    t_pause_ms(10);
+    RC(pthread_cancel(thread));
+    RC(pthread_join(thread, &result));
+    SAY("%s cancelled: %d", what, result == PTHREAD_CANCELED);
+}
+
+int main(void) {
+    MUST(pipe(ends));
+    attempt("reading", reading);
+    attempt("spinning", spinning);
+    attempt("refusing", refusing);
+    return 0;
+}

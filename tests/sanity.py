@@ -1,0 +1,105 @@
+"""Runs ansible-test on a copy of the collection at the place in a tree that it asks for.
+
+Usage: python tests/sanity.py sanity|units [ARG ...]
+
+The copy is the collection's Ansible side: not the kernel, nor the tests of guests. ansible-test
+fetches pip's installer from a host that a build machine may not reach, so a stub that does the same
+with ensurepip and the package index is put where it keeps it. Its home is under build/ too.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+from ansible_test._internal.python_requirements import get_venv_packages
+
+TOP = Path(__file__).resolve().parent.parent
+PYTHON = "3.11"
+OURS = ("changelogs/", "collections/", "docs/", "meta/", "playbooks/", "plugins/", "roles/")
+OUR_TESTS = ("tests/config.yml", "tests/integration/", "tests/sanity/", "tests/unit/")
+
+STUB = '''"""Stands in for get-pip: the same result from ensurepip and the package index."""
+import ensurepip
+import subprocess
+import sys
+
+wanted = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
+ensurepip.bootstrap()
+sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *wanted]))
+'''
+
+
+def base_folder() -> Path:
+    """Where tree and home lie: under build/, or elsewhere when that has a blank in its path.
+
+    ansible-test itself cannot work below such a path.
+    """
+    if re.fullmatch(r"[\w/.+-]+", str(TOP)):
+        return TOP / "build/ansible-test"
+    name = hashlib.sha256(str(TOP).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"kiln-ansible-test-{os.getuid()}-{name}"
+
+
+def listed() -> set[str]:
+    """What git knows or would take, of the Ansible side; without git, what lies there."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=TOP, check=True, capture_output=True, text=True)
+    names = (name for name in done.stdout.split("\0") if name and (TOP / name).is_file())
+    return {name for name in names if "/" not in name or name.startswith(OURS + OUR_TESTS)}
+
+
+def copy(tree: Path) -> None:
+    """Makes the tree hold exactly the listed files, ansible-test's own output aside."""
+    wanted = listed()
+    for path in sorted(tree.rglob("*"), reverse=True):
+        name = path.relative_to(tree).as_posix()
+        if (
+            path.is_file()
+            and name not in wanted
+            and not name.startswith((".git/", "tests/output/"))
+        ):
+            path.unlink()
+    for name in sorted(wanted):
+        target = tree / name
+        if not target.exists() or not filecmp.cmp(TOP / name, target, shallow=False):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(TOP / name, target)
+
+
+def put_stub(home: Path) -> None:
+    """Puts the stub where ansible-test looks for what it has fetched before."""
+    version = get_venv_packages(SimpleNamespace(version=PYTHON))["pip"].replace(".", "_")
+    place = home / f".ansible/test/cache/get_pip_{version}.py"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(STUB)
+
+
+def main() -> int:
+    """Copies, then hands over."""
+    base = base_folder()
+    tree = base / "ansible_collections/kiln/unikernel"
+    tree.mkdir(parents=True, exist_ok=True)
+    copy(tree)
+    # A repository of its own: what ansible-test finds in the one above is ignored there.
+    subprocess.run(["git", "init", "--quiet", str(tree)], check=True)
+    put_stub(base / "home")
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    env |= {"HOME": str(base / "home"), "LC_ALL": "C.UTF-8"}
+    env["PATH"] = f"{TOP / '.venv/bin'}:/usr/bin:/bin"
+    command = [str(TOP / ".venv/bin/python"), str(TOP / ".venv/bin/ansible-test"), *sys.argv[1:]]
+    return subprocess.run(
+        [*command, "--python", PYTHON, "--color", "no"], cwd=tree, env=env, check=False
+    ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

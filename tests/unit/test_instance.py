@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.kiln.unikernel.plugins.module_utils import _accel, _instance, _qemu
+from ansible_collections.kiln.unikernel.plugins.module_utils._instance import Instance, Knock
+from ansible_collections.kiln.unikernel.plugins.module_utils._qemu import Forward, Machine, Places
+from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError, Store
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A machine whose kernel halts at once and for good: QEMU stays until it is ended."""
+    image = tmp_path / "an image, with a comma"
+    image.write_bytes(bytes(MIB))
+    kernel = tmp_path / "kernel.elf"
+    # jmp to itself in place of the write to the exit port.
+    kernel.write_bytes(_accel.probe_guest()[:0x200] + b"\xeb\xfe" + bytes(6))
+    return Machine(image, kernel, 64 * MIB, forwards=[Forward(guest=6379)])
+
+
+@pytest.fixture
+def guest(store_path):
+    made = Instance("unit", Store(store_path))
+    yield made
+    if made.pid is not None:
+        made.stop(0)
+
+
+def run(guest: Instance, machine: Machine, state: str = "started") -> list[str]:
+    definition = _instance.define(machine, "tcg", check_mode=False)
+    plan = guest.plan(state, definition)
+    for step in plan.steps:
+        if step == "stop":
+            guest.stop(0)
+        elif step == "define":
+            guest.define(definition)
+        else:
+            guest.start(machine, "tcg")
+    return plan.steps
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended (or waits for a parent that does not look)."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() == b""
+    except OSError:
+        return True
+
+
+def test_a_life(guest, machine):
+    assert guest.state == "absent"
+    assert run(guest, machine, "present") == ["define"]
+    assert guest.state == "stopped"
+    assert run(guest, machine) == ["start"]
+    pid = guest.pid
+    assert pid is not None
+    assert run(guest, machine) == []
+    assert guest.pid == pid
+    assert guest.status() == "running"
+    assert run(guest, machine, "stopped") == ["stop"]
+    assert gone(pid)
+    assert guest.plan_absent().steps == ["remove"]
+    guest.remove()
+    assert guest.state == "absent"
+    assert guest.plan_absent().steps == []
+
+
+def test_a_guest_is_started_anew_when_its_kernel_changes(guest, machine):
+    run(guest, machine)
+    first = guest.pid
+    machine.kernel.write_bytes(machine.kernel.read_bytes() + b"\0")
+    assert run(guest, machine) == ["stop", "define", "start"]
+    assert guest.pid not in (None, first)
+
+
+def test_a_guest_is_found_without_what_was_written_about_it(guest, machine):
+    run(guest, machine)
+    (guest.folder / "instance.json").unlink()
+    assert guest.state == "started"
+    assert guest.plan_absent().steps == ["stop", "remove"]
+
+
+def test_another_process_with_the_same_number_is_not_the_guest(guest):
+    guest.folder.mkdir(parents=True)
+    guest.places.pid.write_text(str(os.getpid()))
+    assert guest.pid is None
+
+
+def test_a_chosen_host_port_is_forwarded(guest, machine):
+    run(guest, machine)
+    forward = guest.describe()["forwards"][0]
+    assert forward["host"] > 0
+    socket.create_connection((forward["address"], forward["host"]), timeout=5).close()
+
+
+def test_a_port_in_use_is_named(guest, machine):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        taken = Machine(machine.image, None, MIB, forwards=[Forward(1, port)])
+        with pytest.raises(KilnError, match=f"Port {port} of 127.0.0.1 cannot be forwarded"):
+            guest.start(taken, "tcg")
+
+
+def test_what_qemu_says_against_a_start_is_passed_on(guest, machine):
+    machine.kernel.write_text("not a kernel")
+    guest.folder.mkdir(parents=True)
+    with pytest.raises(KilnError, match=r"QEMU did not start the guest unit: .+"):
+        guest.start(machine, "tcg")
+    assert guest.pid is None
+
+
+def test_a_guest_that_does_not_answer_is_told_of_in_time(guest, machine):
+    run(guest, machine)
+    with pytest.raises(KilnError, match="runs but did not answer at port 6379 within 1 s"):
+        guest.wait_for(6379, (b"PING\r\n", b"+PONG"), time.monotonic(), 1)
+
+
+def test_a_guest_that_ends_is_told_of_at_once(guest, machine):
+    run(guest, machine)
+    timer = threading.Timer(0.3, guest.stop, (0,))
+    timer.start()
+    with pytest.raises(KilnError, match="ended before it answered"):
+        guest.wait_for(6379, (b"PING\r\n", b"+PONG"), time.monotonic(), 30)
+    timer.join()
+
+
+@pytest.mark.parametrize("missing", ["image", "kernel"])
+def test_a_missing_file_is_named(machine, missing):
+    getattr(machine, missing).unlink()
+    with pytest.raises(KilnError, match=f"There is no {missing} at"):
+        _instance.define(machine, "tcg", check_mode=True)
+
+
+def test_a_knock_outlives_connections_that_hang():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            early = [server.accept()[0] for _ in range(3)]
+            late = server.accept()[0]
+            late.sendall(b"+PO")
+            late.sendall(b"NG\r\n")
+            for each in (*early, late):
+                each.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        knock = Knock(server.getsockname(), b"PING\r\n", b"+PONG")
+        until = time.monotonic() + 10
+        while not knock.answered():
+            assert time.monotonic() < until
+        knock.close()
+        thread.join()
+
+
+PLACES = Places(Path("/a,b/console"), Path("/s/pid"), Path("/s/qmp"), Path("/s/control"))
+
+
+def test_the_command_line_of_qemu(machine):
+    words = _qemu.command(machine, PLACES, "tcg")
+    assert words[words.index("-accel") + 1] == "tcg,thread=multi"
+    assert words[words.index("-m") + 1] == "64M"
+    assert "path=/a,,b/console,append=on" in " ".join(words)
+    assert any(word.startswith("file=") and ",,with a comma" not in word for word in words)
+    assert words[words.index("-append") + 1] == "root=auto"
+
+
+def test_the_kernel_command_line_quotes_what_it_must(machine):
+    line = _qemu.kernel_line(
+        Machine(machine.image, machine.kernel, MIB, argv=["/bin/x", "", 'a "b"', "c\\d", "e\nf"])
+    )
+    assert line == 'root=auto -- /bin/x "" "a \\"b\\"" "c\\\\d" "e\\nf"'
+
+
+def test_a_kernel_command_line_that_is_too_long_is_refused(machine):
+    with pytest.raises(KilnError, match="at most 4095"):
+        _qemu.kernel_line(Machine(machine.image, machine.kernel, MIB, cmdline="x" * 5000))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("64M", 64 * MIB), ("1GiB", 1 << 30), ("512 k", 512 << 10), ("4096", 4096)]
+)
+def test_sizes(text, size):
+    assert _qemu.parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "M", "-1M", "1.5G", "64X"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(KilnError, match="is not a size"):
+        _qemu.parse_size(text)
+
+
+def test_the_probe_runs_on_the_emulator_and_a_silent_accelerator_fails(store_path, monkeypatch):
+    store = Store(store_path)
+    assert _accel.works(_qemu.program(), "tcg", store)
+    monkeypatch.setattr(_accel, "_SECONDS", 1)
+    monkeypatch.setattr(_accel, "_EXIT_VALUE", 6)
+    broken = _accel.probe_guest()[:0x200] + b"\xeb\xfe"
+    monkeypatch.setattr(_accel, "probe_guest", lambda: broken)
+    assert not _accel.works(_qemu.program(), "tcg", store)
+
+
+def test_the_answer_is_remembered_until_the_next_boot(store_path, monkeypatch, tmp_path):
+    store = Store(store_path)
+    asked = []
+    monkeypatch.setattr(_accel, "_KVM", tmp_path)
+    monkeypatch.setattr(_accel, "works", lambda *words: asked.append(words) or False)
+    assert _accel.choose("auto", "qemu", store) == "tcg"
+    assert _accel.choose("auto", "qemu", store) == "tcg"
+    assert len(asked) == 1
+    text = (store_path / "accelerator").read_text()
+    (store_path / "accelerator").write_text("another-boot" + text[12:])
+    assert _accel.choose("auto", "qemu", store) == "tcg"
+    assert len(asked) == 2
+    assert _accel.choose("kvm", "qemu", store) == "kvm"
