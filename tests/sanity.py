@@ -1,6 +1,6 @@
 """Runs ansible-test on a copy of the collection at the place in a tree that it asks for.
 
-Usage: python tests/sanity.py sanity|units [ARG ...]
+Usage: python tests/sanity.py sanity|units|integration [ARG ...]
 
 The copy is the collection's Ansible side: not the kernel, nor the tests of guests. ansible-test
 fetches pip's installer from a host that a build machine may not reach, so a stub that does the same
