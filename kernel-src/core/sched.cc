@@ -8,6 +8,7 @@
 #include "core/clock.hh"
 #include "core/kernel_stack.hh"
 #include "core/log.hh"
+#include "linux/entry.hh"
 
 extern "C" void switch_stacks(kiln::u64* save_rsp, kiln::u64 next_rsp);
 
@@ -70,6 +71,9 @@ void switch_locked(cpu& me) {
     account(previous);
     if (previous.state == thread_state::running) {
         previous.state = thread_state::ready;
+        if (previous.linux_task != nullptr) {
+            note_preemption(*previous.linux_task);
+        }
         if (!previous.is_idle) {
             enqueue(me.queue, previous);
         }
@@ -83,6 +87,9 @@ void switch_locked(cpu& me) {
     }
     if (previous.state == thread_state::dead) {
         me.queue.dead = &previous;
+    }
+    if (next.linux_task != nullptr) {
+        note_cpu(*next.linux_task, me.number);
     }
     next.started_running = now();
     me.queue.idling.store(next.is_idle, std::memory_order_relaxed);
@@ -344,6 +351,10 @@ void set_interrupted(thread& which, bool value) {
     if (where != this_cpu() && cpu_block(where).current == &which) {
         send_reschedule(where);
     }
+}
+
+void request_return_work(thread& which) {
+    which.work.fetch_or(thread_work::return_work, std::memory_order_acq_rel);
 }
 
 u64 affinity_of(thread& which) {

@@ -24,7 +24,7 @@ namespace kiln {
 
 // Reasons why a thread may not simply go back to the program.
 namespace thread_work {
-inline constexpr u32 reschedule = 1, interrupted = 2;
+inline constexpr u32 reschedule = 1, interrupted = 2, return_work = 4;
 }
 
 enum class thread_state : u8 { created, ready, running, parked, dead };

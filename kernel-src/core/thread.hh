@@ -61,7 +61,8 @@ inline task* current_task() { return task_of(current_thread()); }
 void set_interrupted(thread& which, bool value);
 
 // Makes the thread run user_return_work once before it goes on in the application, without
-// making interrupted() true: waits go on. Used when it was preempted or moved (rseq). Context: any.
+// making interrupted() true: waits go on. For the current thread, and for one that is not running now.
+// Context: any.
 void request_return_work(thread& which);
 
 // The registers with which the current thread entered the kernel from the application; what is

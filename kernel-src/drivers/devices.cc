@@ -5,6 +5,7 @@
 #include "arch/x86_64/ioapic.hh"
 #include "core/log.hh"
 #include "drivers/pci/pci.hh"
+#include "drivers/serial/serial_console.hh"
 #include "drivers/virtio/drivers.hh"
 #include "drivers/virtio/ring.hh"
 
@@ -51,6 +52,7 @@ void devices_init() {
         start_virtio(driver);
     }
     virtio::finish_consoles();
+    fill_console_with_serial();
 }
 
 }  // namespace kiln

@@ -15,8 +15,9 @@ class wait_queue;
 
 // To the process: any thread that does not block it takes it. Context: any.
 void send_process_signal(int signo);
+// With siginfo, for which it allocates. Context: thread, no spin lock.
 void send_process_signal(const signal_info& info);
-// To one thread. The caller makes sure that it lives. Context: any.
+// To one thread. The caller makes sure that it lives. Context: thread, no spin lock.
 void send_thread_signal(task& target, const signal_info& info);
 
 // SIGPIPE to the current thread, for a write to a stream without a reader; the write returns EPIPE.

@@ -104,7 +104,7 @@ i64 dispatch_syscall(trap_frame& frame) {
     }
     if (is_restart_code(outcome)) [[unlikely]] {
         // Whoever interrupted the call may be gone by now; the way back must still resolve the code.
-        set_interrupted(current_thread(), true);
+        request_return_work(current_thread());
     }
     return outcome;
 }

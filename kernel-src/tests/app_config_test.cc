@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
+
+#include "lib/json.hh"
 
 using namespace kiln;
 
@@ -274,6 +278,30 @@ TEST(app_config, a_bad_manifest_is_explained) {
               at + "52: overrides: \"name\" is nothing that can be overridden");
     EXPECT_EQ(why_no_manifest(with(R"("overrides":["env","env"])")),
               at + "58: overrides: \"env\" stands in the list twice");
+}
+
+// The same descriptions are put to the JSON Schema by tests/unit/test_app_cases.py, so that what
+// the image module accepts boots, and what it refuses would not.
+TEST(app_config, agrees_with_the_published_schema) {
+    std::ifstream file(KILN_MANIFEST_CASES, std::ios::binary);
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    json_fault fault;
+    auto cases = json_document::parse(text, fault);
+    ASSERT_TRUE(cases.ok()) << KILN_MANIFEST_CASES << ": " << fault.reason;
+    const json_value root = cases.value().root();
+    ASSERT_GT(root.find("valid").value().size(), 20u);
+    for (const json_value given : root.find("valid").value().elements()) {
+        sentence why;
+        EXPECT_TRUE(read_manifest(given.as_text().value(), why).ok())
+            << given.as_text().value() << ": " << why.view();
+    }
+    ASSERT_GT(root.find("invalid").value().size(), 60u);
+    for (const json_value given : root.find("invalid").value().elements()) {
+        sentence why;
+        EXPECT_EQ(read_manifest(given.as_text().value(), why).error(), err::inval)
+            << given.as_text().value();
+        EXPECT_FALSE(why.empty());
+    }
 }
 
 TEST(app_config, a_contradiction_shows_when_merged) {

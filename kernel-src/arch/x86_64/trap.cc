@@ -271,7 +271,8 @@ extern "C" void leave_to_program(trap_frame& frame) {
         if ((work & thread_work::reschedule) != 0) {
             schedule();
         }
-        if ((work & thread_work::interrupted) != 0) {
+        if ((work & (thread_work::interrupted | thread_work::return_work)) != 0) {
+            self.work.fetch_and(~thread_work::return_work, std::memory_order_relaxed);
             user_return_work(frame);
         }
     }

@@ -245,7 +245,7 @@ void console::handle_interrupt() {
 
 void console::use(port_slot& named, u32 number) {
     byte_port*& role = the_console().*(named.known->role);
-    if (role != nullptr && role->is_terminal() == false) {
+    if (role != nullptr) {
         return;  // two ports of one name: the first has it
     }
     auto outcome = named.port.attach();

@@ -1,0 +1,278 @@
+// kernel only: needs the scheduler.
+//
+// Clocks and sleeping. Programs read the common clocks through the vDSO; these are for the others, and
+// for programs without it. Context: application threads.
+#include "core/thread.hh"
+#include "linux/clocks.hh"
+#include "linux/process.hh"
+#include "linux/syscall.hh"
+#include "linux/time_values.hh"
+#include "mm/address_space.hh"
+
+namespace kiln {
+namespace {
+
+inline constexpr u64 coarse_resolution = 4 * ns_per_ms;  // a tick of Debian's kernel
+inline constexpr i32 timer_abstime = 1;
+inline constexpr u64 clock_tick = 10 * ns_per_ms;  // USER_HZ
+
+// A clockid_t below zero names the CPU time of a process or thread: ~number << 3, bit 2 for a thread,
+// and in the lowest bits what is counted.
+result<clock_choice> choose_cpu_clock(i32 id) {
+    const i32 number = ~(id >> 3);
+    const bool of_thread = (id & 4) != 0;
+    if ((id & 3) == 3) {
+        return err::inval;
+    }
+    if (!of_thread) {
+        if (number != 0 && number != process_id) {
+            return err::inval;
+        }
+        return clock_choice{clock_kind::process_cpu};
+    }
+    irq_guard guard(the_process().signal_lock);
+    if (number != 0 && find_task(number) == nullptr) {
+        return err::inval;
+    }
+    return clock_choice{.kind = clock_kind::thread_cpu, .tid = number};
+}
+
+result<u64> thread_cpu_time(i32 tid) {
+    if (tid == 0) {
+        return cpu_times_of(current_thread()).total;
+    }
+    irq_guard guard(the_process().signal_lock);
+    const task* found = find_task(tid);
+    if (found == nullptr || !found->owner) {
+        return err::inval;
+    }
+    return cpu_times_of(*found->owner).total;
+}
+
+}  // namespace
+
+result<clock_choice> choose_clock(i32 id) {
+    switch (id) {
+    case clock_id::realtime:
+    case clock_id::tai:
+    case clock_id::realtime_alarm:
+        return clock_choice{clock_kind::wall};
+    case clock_id::realtime_coarse:
+        return clock_choice{clock_kind::wall, true};
+    case clock_id::monotonic:
+    case clock_id::monotonic_raw:
+    case clock_id::boottime:
+    case clock_id::boottime_alarm:
+        return clock_choice{clock_kind::since_boot};
+    case clock_id::monotonic_coarse:
+        return clock_choice{clock_kind::since_boot, true};
+    case clock_id::process_cpu:
+        return clock_choice{clock_kind::process_cpu};
+    case clock_id::thread_cpu:
+        return clock_choice{clock_kind::thread_cpu};
+    default:
+        return id < 0 ? choose_cpu_clock(id) : err::inval;
+    }
+}
+
+result<u64> read_clock(const clock_choice& clock) {
+    switch (clock.kind) {
+    case clock_kind::wall: return realtime_now();
+    case clock_kind::since_boot: return now();
+    case clock_kind::process_cpu: return process_cpu_times().total;
+    case clock_kind::thread_cpu: return thread_cpu_time(clock.tid);
+    }
+    return err::inval;
+}
+
+u64 deadline_on(const clock_choice& clock, u64 time) {
+    return clock.kind == clock_kind::wall ? deadline_of_realtime(time) : time;
+}
+
+bool sleep_until(u64 deadline) {
+    while (now() < deadline) {
+        if (interrupted()) {
+            return false;
+        }
+        park_interruptible(deadline);
+    }
+    return true;
+}
+
+SYSCALL(clock_gettime, i32 id, user_ptr<user_timespec> to) {
+    const clock_choice clock = TRY(choose_clock(id));
+    const u64 time = TRY(read_clock(clock));
+    TRY(to.write(to_timespec(time)));
+    return 0;
+}
+
+SYSCALL(clock_getres, i32 id, user_ptr<user_timespec> to) {
+    const clock_choice clock = TRY(choose_clock(id));
+    if (to) {
+        TRY(to.write(to_timespec(clock.coarse ? coarse_resolution : 1)));
+    }
+    return 0;
+}
+
+// The host keeps the guest's clock: nobody in here sets it.
+SYSCALL(clock_settime, i32 id, user_ptr<user_timespec> from) {
+    const auto wanted = TRY(from.read());
+    TRY(from_timespec(wanted));
+    return id == clock_id::realtime ? err::perm : err::inval;
+}
+
+SYSCALL(settimeofday, u64, u64) {
+    return err::perm;
+}
+
+SYSCALL(clock_adjtime, i32, u64) {
+    return err::perm;
+}
+
+SYSCALL(adjtimex, u64) {
+    return err::perm;
+}
+
+SYSCALL(gettimeofday, user_ptr<user_timeval> to, u64 zone) {
+    if (to) {
+        TRY(to.write(to_timeval(realtime_now())));
+    }
+    if (zone != 0) {
+        TRY(clear_user(zone, 2 * sizeof(i32)));
+    }
+    return 0;
+}
+
+SYSCALL(time, user_ptr<i64> to) {
+    const i64 seconds = static_cast<i64>(realtime_now() / ns_per_s);
+    if (to) {
+        TRY(to.write(seconds));
+    }
+    return seconds;
+}
+
+namespace {
+
+result<i64> resume_sleep(const restart_block& saved);
+
+// A relative sleep: what is left goes to the program when a handler ends it.
+result<i64> sleep_relative(u64 deadline, u64 remaining_address) {
+    if (sleep_until(deadline)) {
+        return 0;
+    }
+    const u64 moment = now();
+    const u64 left = deadline > moment ? deadline - moment : 0;
+    if (left == 0) {
+        return 0;
+    }
+    if (remaining_address != 0) {
+        TRY(user_ptr<user_timespec>(remaining_address).write(to_timespec(left)));
+    }
+    return restart_later(&resume_sleep, {deadline, remaining_address, 0, 0, 0, 0});
+}
+
+result<i64> resume_sleep(const restart_block& saved) {
+    return sleep_relative(saved.arguments[0], saved.arguments[1]);
+}
+
+// CPU time makes no events: look again when as much could have passed on all CPUs together.
+result<i64> sleep_on_cpu_time(const clock_choice& clock, u64 until, bool absolute,
+                              u64 remaining_address) {
+    for (;;) {
+        const u64 used = TRY(read_clock(clock));
+        if (used >= until) {
+            return 0;
+        }
+        const u64 at_least = (until - used) / cpu_count();
+        if (sleep_until(deadline_after(at_least < ns_per_ms ? ns_per_ms : at_least))) {
+            continue;
+        }
+        if (!absolute && remaining_address != 0) {
+            TRY(user_ptr<user_timespec>(remaining_address).write(to_timespec(until - used)));
+        }
+        return absolute ? err::restart_nohand : err::intr;
+    }
+}
+
+bool can_sleep_on(i32 id) {
+    return id == clock_id::realtime || id == clock_id::monotonic || id == clock_id::boottime ||
+           id == clock_id::tai || id == clock_id::process_cpu || id < 0;
+}
+
+}  // namespace
+
+SYSCALL(nanosleep, u64 duration_address, u64 remaining_address) {
+    const u64 duration = TRY(read_duration(duration_address));
+    return sleep_relative(deadline_after(duration), remaining_address);
+}
+
+SYSCALL(clock_nanosleep, i32 id, i32 flags, u64 time_address, u64 remaining_address) {
+    const clock_choice clock = TRY(choose_clock(id));
+    if (!can_sleep_on(id)) {
+        return err::opnotsupp;
+    }
+    const u64 time = TRY(read_duration(time_address));
+    const bool absolute = (flags & timer_abstime) != 0;
+    if (clock.kind == clock_kind::process_cpu || clock.kind == clock_kind::thread_cpu) {
+        if (clock.kind == clock_kind::thread_cpu &&
+            (clock.tid == 0 || clock.tid == current_task()->tid)) {
+            return err::inval;  // it would never wake
+        }
+        const u64 until = absolute ? time : TRY(read_clock(clock)) + time;
+        return sleep_on_cpu_time(clock, until, absolute, remaining_address);
+    }
+    if (!absolute) {
+        return sleep_relative(deadline_after(time), remaining_address);
+    }
+    if (sleep_until(deadline_on(clock, time))) {
+        return 0;
+    }
+    return err::restart_nohand;
+}
+
+SYSCALL(times, u64 to) {
+    const cpu_times used = process_cpu_times();
+    const u64 values[4] = {(used.total - used.kernel) / clock_tick, used.kernel / clock_tick, 0, 0};
+    if (to != 0) {
+        TRY(copy_to_user(to, values, sizeof(values)));
+    }
+    return static_cast<i64>(now() / clock_tick);
+}
+
+namespace {
+
+struct user_rusage {
+    user_timeval user_time;
+    user_timeval system_time;
+    i64 max_resident_kib;
+    i64 unused_sizes[3];
+    i64 minor_faults;
+    i64 major_faults;
+    i64 unused_counts[8];
+};
+static_assert(sizeof(user_rusage) == 144);
+
+inline constexpr i32 rusage_self = 0, rusage_children = -1, rusage_thread = 1;
+
+}  // namespace
+
+SYSCALL(getrusage, i32 who, user_ptr<user_rusage> to) {
+    if (who != rusage_self && who != rusage_children && who != rusage_thread) {
+        return err::inval;
+    }
+    user_rusage usage{};
+    if (who != rusage_children) {
+        const cpu_times used =
+            who == rusage_thread ? cpu_times_of(current_thread()) : process_cpu_times();
+        const memory_usage memory = the_address_space().usage();
+        usage.user_time = to_timeval(used.total - used.kernel);
+        usage.system_time = to_timeval(used.kernel);
+        usage.max_resident_kib = static_cast<i64>(memory.peak_resident * (page_size / KiB));
+        usage.minor_faults = static_cast<i64>(memory.minor_faults);
+        usage.major_faults = static_cast<i64>(memory.major_faults);
+    }
+    TRY(to.write(usage));
+    return 0;
+}
+
+}  // namespace kiln
