@@ -245,7 +245,28 @@ result<void> map_kernel_page(u64 address, u64 physical, kernel_mapping kind) {
     return {};
 }
 
+namespace {
+
+// Whole 2 MiB pages: what a bus's configuration space or a large BAR is made of.
+result<void*> map_large_device(u64 physical, usize size) {
+    const u64 area = align_up(TRY(reserve_dynamic(size + large_page_size)), large_page_size);
+    irq_guard guard(lock);
+    for (u64 at = 0; at < size; at += large_page_size) {
+        u64* entry = entry_for(area + at, 1, table_from_allocator);
+        if (entry == nullptr) {
+            return err::nomem;
+        }
+        *entry = (physical + at) | bits_of(kernel_mapping::device) | pte::large;
+    }
+    return reinterpret_cast<void*>(area);
+}
+
+}  // namespace
+
 result<void*> map_device(u64 physical, usize size) {
+    if (size != 0 && is_aligned(physical | size, large_page_size)) {
+        return map_large_device(physical, size);
+    }
     const u64 offset = physical % page_size;
     const u64 area = TRY(reserve_dynamic(offset + size));
     for (u64 at = 0; at < offset + size; at += page_size) {

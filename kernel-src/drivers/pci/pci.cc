@@ -40,7 +40,8 @@ private:
     irq_spinlock _lock;
 };
 
-// Each bus is mapped when it is first asked for (by the enumeration, which is one thread).
+// Two buses, which one large page holds, are mapped when they are first asked for (by the enumeration,
+// which is one thread).
 class ecam_config_space final : public config_space {
 public:
     u32 read(address from, u16 offset) override {
@@ -60,16 +61,21 @@ private:
     }
     volatile u8* bus_base(u8 bus) {
         const auto& segment = acpi::tables().mcfg;
-        if (_buses[bus] != nullptr || bus < segment.first_bus || bus > segment.last_bus) {
-            return _buses[bus];
+        if (bus < segment.first_bus || bus > segment.last_bus) {
+            return nullptr;
         }
-        auto mapped = map_device(segment.base + u64{bus} * ecam_bus_size, ecam_bus_size);
-        if (mapped.ok()) {
-            _buses[bus] = static_cast<volatile u8*>(mapped.value());
+        volatile u8*& pair = _pairs[bus / 2];
+        if (pair == nullptr) {
+            auto mapped = map_device(segment.base + u64{bus / 2u} * 2 * ecam_bus_size,
+                                     2 * ecam_bus_size);
+            if (!mapped.ok()) {
+                return nullptr;
+            }
+            pair = static_cast<volatile u8*>(mapped.value());
         }
-        return _buses[bus];
+        return pair + (bus % 2) * ecam_bus_size;
     }
-    volatile u8* _buses[256]{};
+    volatile u8* _pairs[128]{};
 };
 
 constinit port_config_space by_ports;
@@ -118,7 +124,8 @@ result<volatile u8*> map_bar(function& of, u32 index, u64 offset, usize size) {
         return err::nodev;
     }
     const u64 place = TRY(bar_place(of, index));
-    of.enable(command::memory | command::bus_master);
+    // One write for all: each makes a hypervisor lay out the machine's memory anew.
+    of.enable(command::memory | command::bus_master | command::no_intx);
     return static_cast<volatile u8*>(TRY(map_device(place + offset, size)));
 }
 
