@@ -119,7 +119,7 @@ result<doorbell> device::add_queue(u16 index, queue& made, u16 wanted, u16 messa
     }
     // Only the newer registers let the driver choose a smaller size.
     const u16 size = legacy() ? offered : std::min(std::bit_floor(offered), wanted);
-    if (size > largest_queue || !std::has_single_bit(size)) {
+    if (size > largest_queue || (size & (size - 1)) != 0) {
         return err::opnotsupp;
     }
     std::byte* memory = TRY(ring_memory(queue::memory_needed(size, legacy())));
