@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/clock.hh"
 #include "core/log.hh"
 #include "core/page.hh"
 #include "core/park.hh"
@@ -29,6 +30,8 @@ constexpr u16 queue_entries = 128;
 constexpr u32 descriptors_of_a_request = 3, most_slots = 32;
 // One descriptor's worth; longer ranges become several requests.
 constexpr usize longest_transfer = 1 * MiB;
+
+constexpr u64 time_to_complain = 30 * ns_per_s;
 
 enum class operation : u32 { read = 0, write = 1, flush = 4 };
 
@@ -67,6 +70,8 @@ public:
 private:
     static void on_interrupt(void* context) { static_cast<block*>(context)->take_finished(); }
     void take_finished();
+    void answer(slot& finished);
+    void end_everything();
     result<void> check_range(u64 offset, usize size) const;
     result<void> read_part_of_sectors(u64 offset, std::span<std::byte> into);
     result<void> write_part_of_sectors(u64 offset, std::span<const std::byte> from);
@@ -84,6 +89,7 @@ private:
     irq_spinlock _lock;
     wait_queue _slot_free;
     slot* _slots = nullptr;
+    u32 _slot_total = 0;
     u32 _free_slots = 0;  // a bit a slot
     bool _gone = false;
     u64 _sectors = 0;
@@ -99,8 +105,8 @@ result<void> block::start(u32 number) {
     _doorbell = TRY(_device.add_queue(0, _queue, queue_entries, message));
     page* slots = TRY(alloc_zeroed_page());
     _slots = static_cast<slot*>(page_data(*slots));
-    const u32 usable = std::min<u32>(_queue.size() / descriptors_of_a_request, most_slots);
-    _free_slots = usable == 32 ? ~u32{0} : (1u << usable) - 1;
+    _slot_total = std::min<u32>(_queue.size() / descriptors_of_a_request, most_slots);
+    _free_slots = static_cast<u32>((u64{1} << _slot_total) - 1);
     _sectors = std::min(_device.config<u64>(config_capacity), ~u64{0} / sector_size);
     if (_device.has(feature_size_max)) {
         const usize most = align_down<usize>(_device.config<u32>(config_size_max), sector_size);
@@ -116,9 +122,28 @@ void block::take_finished() {
     irq_guard guard(_lock);
     queue::completion finished;
     while (_queue.take(finished)) {
-        auto* done = static_cast<slot*>(finished.token);
-        done->done.store(true, std::memory_order_release);
-        unpark(*done->waiter);
+        answer(*static_cast<slot*>(finished.token));
+    }
+    if (_queue.broken() && !_gone) {
+        end_everything();
+    }
+}
+
+void block::answer(slot& finished) {
+    finished.done.store(true, std::memory_order_release);
+    unpark(*finished.waiter);
+}
+
+// The device wrote nonsense into its ring: whoever waits gets an error, and so does everybody later.
+void block::end_everything() {
+    _gone = true;
+    _device.fail();
+    log_error("virtio-blk: {} broke its ring; it is not used any more", name());
+    for (u32 i = 0; i < _slot_total; ++i) {
+        const bool taken = (_free_slots & 1u << i) == 0;
+        if (taken && !_slots[i].done.load(std::memory_order_relaxed)) {
+            answer(_slots[i]);
+        }
     }
 }
 
@@ -129,7 +154,11 @@ slot* block::take_slot() {
     }
     const u32 index = static_cast<u32>(std::countr_zero(_free_slots));
     _free_slots &= ~(1u << index);
-    return &_slots[index];
+    slot& taken = _slots[index];
+    taken.waiter = &current_thread();
+    taken.done.store(false, std::memory_order_relaxed);
+    taken.status = request_status::unanswered;
+    return &taken;
 }
 
 void block::release(slot& taken) {
@@ -160,9 +189,16 @@ bool block::submit(slot& taken, const std::byte* data, usize size) {
     return true;
 }
 
+// For ever, as the data may still be written to the caller's buffer; but not in silence.
 void block::wait_for(slot& taken) {
-    while (!taken.done.load(std::memory_order_acquire)) {
-        park();
+    const u64 start = now();
+    for (u64 patience = start + time_to_complain; !taken.done.load(std::memory_order_acquire);) {
+        park(patience);
+        if (now() >= patience && !taken.done.load(std::memory_order_acquire)) {
+            log_warning("virtio-blk: {} has not answered for {} s (sector {})", name(),
+                        (now() - start) / ns_per_s, taken.header.sector);
+            patience = now() + time_to_complain;
+        }
     }
 }
 
@@ -173,9 +209,6 @@ result<void> block::run(operation what, u64 sector, const std::byte* data, usize
         _slot_free, [&] { return (taken = take_slot()) != nullptr; }, never,
         wait_mode::uninterruptible, true));
     taken->header = {static_cast<u32>(what), 0, sector};
-    taken->status = request_status::unanswered;
-    taken->done.store(false, std::memory_order_relaxed);
-    taken->waiter = &current_thread();
     const bool submitted = submit(*taken, data, size);
     if (submitted) {
         wait_for(*taken);
