@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-PYTHON = ["plugins", "tests/unit", "tests/run_all.py", "tests/lint.py"]
+PYTHON = ["plugins", "tests/unit", "tests/boot", "tests/run_all.py", "tests/lint.py"]
 
 
 def linters(tree: str) -> dict[str, tuple[list[str], Path]]:

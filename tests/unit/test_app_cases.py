@@ -1,4 +1,4 @@
-"""The schema of app.json and the kernel's reader agree: the kernel's unit test has the same cases."""
+"""The schema of app.json and the kernel agree: the kernel's unit test has the same cases."""
 
 from __future__ import annotations
 
