@@ -21,6 +21,7 @@ namespace kiln {
 
 class vm_object;
 class epoll_file;
+class signalfd_file;  // linux/signalfd.cc
 class inode;
 class dentry;
 class socket;
@@ -92,6 +93,7 @@ public:
     virtual dentry* get_dentry() { return nullptr; }
     virtual socket* as_socket() { return nullptr; }
     virtual epoll_file* as_epoll() { return nullptr; }
+    virtual signalfd_file* as_signalfd() { return nullptr; }
 
     // A descriptor of the program was closed (POSIX locks go, epoll interest ends with the last one).
     virtual void descriptor_closed() {}

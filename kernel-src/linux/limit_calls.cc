@@ -1,4 +1,5 @@
-// kernel only: resource limits, and passing those on memory to the address space.
+// kernel only: resource limits, and passing those on memory and files to who checks them.
+#include "fs/fd_table.hh"
 #include "linux/limits.hh"
 #include "linux/process.hh"
 #include "linux/syscall.hh"
@@ -20,14 +21,15 @@ result<void> check(limit which, const limit_values& wanted, const limit_values& 
     return raises && the_process().creds.euid != 0 ? err::perm : result<void>();
 }
 
-// The address space keeps copies of its own, to be read without a lock.
-void tell_memory(limit which, u64 value) {
+// The address space and the descriptor table keep copies of their own, to be read without a lock.
+void tell_owner(limit which, u64 value) {
     memory_limits& limits = the_address_space().limits;
     switch (which) {
     case limit::stack: limits.stack = value; break;
     case limit::data: limits.data = value; break;
     case limit::address_space: limits.address_space = value; break;
     case limit::locked_memory: limits.locked = value; break;
+    case limit::open_files: descriptors::set_limit(static_cast<u32>(value)); break;
     default: break;
     }
 }
@@ -40,7 +42,7 @@ result<void> set_limit(limit which, const limit_values& wanted) {
         TRY(check(which, wanted, stored));
         stored = wanted;
     }
-    tell_memory(which, wanted.current);
+    tell_owner(which, wanted.current);
     return {};
 }
 

@@ -7,6 +7,7 @@
 #include "core/clock.hh"
 #include "core/log.hh"
 #include "core/sched.hh"
+#include "fs/fd_table.hh"
 #include "linux/entry.hh"
 #include "linux/futex.hh"
 #include "linux/posix_timers.hh"
@@ -171,6 +172,7 @@ void exit_task(int status) {
     if (leave_table(the_process(), self, status)) {
         const exit_state& outcome = the_process().exit;
         stop_all_timers();
+        descriptors::close_all();
         process_exited(outcome.exiting ? outcome.status : outcome.leader_status, outcome.signal);
     }
     exit_current_thread();
