@@ -1,13 +1,13 @@
 // kernel only: the report on a signal that ends the program: registers, where it was, how it got there.
-// The stack is read by copies that do not fault, since the program's state may be anything.
+// The program's memory may be in any state, so it is read by copies that can fail.
 //
-// The backtrace follows frame pointers as long as they make sense. Distributions build without them, so
-// then the stack is searched for words that point behind a call instruction; those are marked "?" since
-// some are left-overs. Context: the dying thread, no locks.
+// The backtrace unwinds by .eh_frame, which distributions keep; where there is no rule it follows frame
+// pointers as long as they make sense. Context: the dying thread, no locks.
 #include "arch/x86_64/trap_frame.hh"
 #include "core/log.hh"
 #include "core/user.hh"
-#include "linux/elf_symbols.hh"
+#include "lib/elf_image.hh"
+#include "lib/unwind.hh"
 #include "linux/signal_state.hh"
 #include "mm/address_space.hh"
 #include "mm/report.hh"
@@ -39,118 +39,128 @@ void print_registers(const trap_frame& f) {
     log_error("r13 {:016x} r14 {:016x} r15 {:016x}", f.r13, f.r14, f.r15);
 }
 
-class file_source final : public elf_source {
+class program_memory final : public memory_view {
 public:
-    explicit file_source(file& from) : _file(from) {}
-    usize read(u64 offset, std::span<std::byte> to) override {
-        io_vector where = io_vector::kernel(to.data(), to.size());
-        result<usize> done = _file.read(where, offset);
-        return done.ok() ? done.value() : 0;
+    bool read(u64 address, void* to, usize size) const override {
+        return copy_from_user(to, address, size).ok();
+    }
+};
+
+class file_view final : public memory_view {
+public:
+    explicit file_view(file& from) : _file(from) {}
+    bool read(u64 offset, void* to, usize size) const override {
+        io_vector where = io_vector::kernel(to, size);
+        const result<usize> done = _file.read(where, offset);
+        return done.ok() && done.value() == size;
     }
 
 private:
     file& _file;
 };
 
-// What is mapped at an address: the file and the place in it.
+// The code at an address: its file and where in the program's memory that file begins.
 struct code_place {
     ref<file> backing;
-    u64 file_offset = 0;
+    u64 base = 0;  // of the mapping of the file's first page, 0 when unknown
     bool executable = false;
 };
 
 code_place place_of(u64 address) {
     code_place place;
+    file* last_file = nullptr;
+    u64 last_base = 0;
     the_address_space().for_each_area([&](const vma& area) {
+        if (area.backing && area.offset == 0) {
+            last_file = area.backing.get();
+            last_base = area.start;
+        }
         if (address >= area.start && address < area.end) {
             place.backing = area.backing;
-            place.file_offset = area.offset + (address - area.start);
             place.executable = (area.protection & prot::exec) != 0;
+            place.base = area.backing ? (area.backing == last_file ? last_base : 0) : area.start;
         }
     });
     return place;
 }
 
-// "#3 7f... puts+0x12 (/lib/libc.so.6)"
-void print_frame_line(u32 number, u64 address, bool certain) {
-    const code_place place = place_of(address);
-    const char* mark = certain ? "" : "? ";
-    char path[128] = "no mapping";
-    elf_symbol symbol;
+// "#3 7f… puts+12 (/lib/libc.so.6)"; `exact`: the instruction itself, not a return address behind a call.
+void print_frame_line(u32 number, u64 address, const code_place& place, const elf_image& image,
+                      bool exact) {
+    char path[128] = "no file";
+    char buffer[96];
+    elf_symbol_place symbol;
     bool named = false;
     if (place.backing) {
         const result<usize> length = place.backing->describe(std::span(path).first(sizeof(path) - 1));
         path[length.ok() ? length.value() : 0] = '\0';
-        file_source source(*place.backing);
-        // A return address belongs to the call before it.
-        named = find_elf_symbol(source, place.file_offset - (number == 0 ? 0 : 1), symbol);
+        const file_view view(*place.backing);
+        named = find_elf_symbol(view, address - image.bias - (exact ? 0 : 1), buffer, symbol);
     }
+    const auto* file_name = static_cast<const char*>(path);
     if (named) {
-        log_error("#{} {}{:x} {}+{:x} ({})", number, mark, address, symbol.view(),
-                  symbol.offset + (number == 0 ? 0 : 1), static_cast<const char*>(path));
+        log_error("#{} {:x} {}+{:x} ({})", number, address, symbol.name,
+                  symbol.offset + (exact ? 0 : 1), file_name);
     } else {
-        log_error("#{} {}{:x} ({} at {:x})", number, mark, address, static_cast<const char*>(path),
-                  place.file_offset);
+        log_error("#{} {:x} ({} at {:x})", number, address, file_name, address - image.bias);
     }
 }
 
-bool peek(u64 address, u64& value) {
-    return copy_from_user_nofault(&value, address, sizeof(value)) == sizeof(value);
+unwind_registers registers_of(const trap_frame& f) {
+    return {{f.rax, f.rdx, f.rcx, f.rbx, f.rsi, f.rdi, f.rbp, f.rsp, f.r8, f.r9, f.r10, f.r11, f.r12,
+             f.r13, f.r14, f.r15, f.rip}};
 }
 
-bool is_code(u64 address) {
-    return address >= min_address && address < user_end && place_of(address).executable;
-}
-
-inline constexpr u32 most_frames = 24;
-inline constexpr u64 largest_frame = MiB;
-
-// Returns how many frames the chain of frame pointers had.
-u32 follow_frame_pointers(const trap_frame& frame) {
-    u32 number = 1;
-    u64 below = frame.rsp;
-    for (u64 rbp = frame.rbp; number < most_frames; ++number) {
-        u64 next = 0;
-        u64 return_address = 0;
-        if (rbp < below || rbp - below > largest_frame || !is_aligned(rbp, 8) || !peek(rbp, next) ||
-            !peek(rbp + 8, return_address) || !is_code(return_address)) {
-            break;
-        }
-        print_frame_line(number, return_address, true);
-        below = rbp + 16;
-        rbp = next;
-    }
-    return number - 1;
-}
-
-// Whether a call could have left this return address: E8 rel32, or FF /2 of two to seven bytes (Intel
-// SDM vol. 2, CALL).
-bool follows_a_call(u64 address) {
-    u8 before[7];
-    if (copy_from_user_nofault(before, address - sizeof(before), sizeof(before)) != sizeof(before)) {
+// A frame pointer's frame: the caller's rbp, then the return address.
+bool step_by_frame_pointer(const memory_view& memory, unwind_registers& registers) {
+    u64& rbp = registers.value[unwind_registers::rbp];
+    u64& rsp = registers.value[unwind_registers::rsp];
+    const u64 largest_frame = MiB;
+    u64 saved[2];
+    if (rbp < rsp || rbp - rsp > largest_frame || !is_aligned(rbp, 8) || !memory.load(rbp, saved) ||
+        !place_of(saved[1]).executable) {
         return false;
     }
-    if (before[2] == 0xe8) {
-        return true;
-    }
-    for (usize length : {2u, 3u, 4u, 6u, 7u}) {
-        const u8* code = before + sizeof(before) - length;
-        if (code[0] == 0xff && (code[1] >> 3 & 7) == 2) {
-            return true;
-        }
-    }
-    return false;
+    rsp = rbp + sizeof(saved);
+    rbp = saved[0];
+    registers.value[unwind_registers::pc] = saved[1];
+    return true;
 }
 
-void search_stack(const trap_frame& frame) {
-    u32 number = 1;
-    for (u64 at = align_up(frame.rsp, 8); at < frame.rsp + 4 * KiB && number < most_frames; at += 8) {
-        u64 word = 0;
-        if (!peek(at, word)) {
+// A jump to nowhere, usually a call through a bad pointer: the return address is on top of the stack.
+bool step_over_bad_call(const memory_view& memory, unwind_registers& registers) {
+    u64 return_address = 0;
+    if (!memory.load(registers.value[unwind_registers::rsp], return_address) ||
+        !place_of(return_address).executable) {
+        return false;
+    }
+    registers.value[unwind_registers::rsp] += sizeof(return_address);
+    registers.value[unwind_registers::pc] = return_address;
+    return true;
+}
+
+void print_backtrace(const trap_frame& frame) {
+    const u32 most_frames = 32;
+    const program_memory memory;
+    unwind_registers registers = registers_of(frame);
+    bool exact = true;
+    for (u32 number = 0; number < most_frames; ++number) {
+        const u64 pc = registers.value[unwind_registers::pc];
+        const code_place place = place_of(pc);
+        elf_image image;
+        const bool known = place.base != 0 && find_elf_image(memory, place.base, image);
+        print_frame_line(number, pc, place, image, exact);
+        const unwind_outcome step =
+            known ? unwind_step(memory, image, registers, exact) : unwind_outcome::unknown;
+        if (step == unwind_outcome::outermost) {
             return;
         }
-        if (is_code(word) && follows_a_call(word)) {
-            print_frame_line(number++, word, false);
+        if (step == unwind_outcome::unknown) {
+            exact = false;
+            if (!(number == 0 && !place.executable ? step_over_bad_call(memory, registers)
+                                                   : step_by_frame_pointer(memory, registers))) {
+                return;
+            }
         }
     }
 }
@@ -177,10 +187,7 @@ void report_fatal_signal(const trap_frame& frame, const task& self, const signal
     if (info.signo == signo::segv || info.signo == signo::bus) {
         print_area("address", info.fault.address);
     }
-    print_frame_line(0, frame.rip, true);
-    if (follow_frame_pointers(frame) < 2) {
-        search_stack(frame);
-    }
+    print_backtrace(frame);
 }
 
 }  // namespace kiln
