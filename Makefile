@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel demo test test-all bench fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all bench fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -20,6 +20,9 @@ setup: ## Install what is missing (Debian packages, .venv); the other targets ca
 kernel: ## Build the kernel to build/kernel/kiln.elf
 	@$(cd) tools/setup kernel
 	@$(cd) cmake -S kernel-src -B build/kernel -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null && ninja -C build/kernel
+
+docs: ## Write docs/syscalls.md from the kernel's sources
+	@$(cd) python3 kernel-src/tools/syscall_table.py
 
 demo: ## Build the kernel, bake Debian's redis, boot it, talk to it (KEEP=1 leaves it running)
 	@$(cd) tools/setup demo
