@@ -188,6 +188,7 @@ result<page*> alloc_pages(u32 order, alloc_mode mode) {
     }
     for (;;) {
         if (page* head = try_allocate(order, mode)) {
+            note_free_pages(allocator.free_count, allocator.total_count);
             return head;
         }
         if (mode != alloc_mode::wait || !reclaim_pages(u64{1} << order)) {

@@ -28,6 +28,8 @@ u32 area_flags(u32 flags) {
     made |= (flags & map_flag::grows_down) != 0 ? vma_flag::grows_down : 0;
     made |= (flags & map_flag::locked) != 0 ? vma_flag::locked : 0;
     made |= (flags & map_flag::no_reserve) != 0 ? vma_flag::no_reserve : 0;
+    // A thread's stack is large and mostly never touched.
+    made |= (flags & map_flag::stack) != 0 ? vma_flag::no_huge : 0;
     return made;
 }
 

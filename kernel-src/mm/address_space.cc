@@ -252,6 +252,7 @@ memory_usage address_space::usage() {
     figures.stack = _stack;
     figures.executable = _executable;
     figures.locked = _locked;
+    figures.page_table_bytes = _table.table_bytes();
     figures.areas = _area_count;
     figures.minor_faults = _minor_faults.load();
     figures.major_faults = _major_faults.load();

@@ -88,7 +88,7 @@ public:
     ~address_space();
 
     // `root`: a top-level table whose lower half is this address space's. Before anything else.
-    void start(u64* root) { _table = page_table(root); }
+    void start(u64* root) { _table.start(root); }
 
     // --- areas (mm/map.cc, protect.cc, remap.cc, advise.cc). Ranges: start is page-aligned or
     //     err::inval; lengths are rounded up.
@@ -139,6 +139,9 @@ public:
 
     // Drops mappings of pages [first, first + count) of an object: after truncation.
     void forget_object_pages(vm_object& object, u64 first, u64 count);
+    // Unmaps up to `wanted` pages of files that nobody has written to, the least used first. Returns how
+    // many; 0 also when the lock is not free. The page cache can drop them then.
+    u64 unmap_clean_pages(u64 wanted);
     // Where an address of a shared mapping really is, so that two mappings of it compare equal
     // (futex). A private address gives a null object and the address itself.
     struct location {
@@ -219,6 +222,8 @@ private:
     result<void> check_limits(const map_request& request, u64 replaced) const;
     void apply_protection(const vma& area, u64 start, u64 end, page_reaper& reaper);
 
+    u64 unmap_clean_pages_of(vma& area, u64 wanted, page_reaper& reaper);
+
     result<u64> remap_in_place(vma& area, u64 address, u64 old_length, u64 new_length);
     result<u64> remap_elsewhere(u64 old_address, u64 old_length, u64 new_length, u32 flags,
                                 u64 new_address, dead_areas& dead);
@@ -226,6 +231,7 @@ private:
     result<void> move_leaf(u64* slot, unsigned level, u64 from, u64 to);
 
     result<void> grow_stack(u64 address);
+    result<void> fault_once(u64 address, fault_access access);
     result<void> fault_in(vma& area, u64 address, fault_access access);
     result<void> fault_anonymous(vma& area, u64 address, bool write);
     bool fault_large(vma& area, u64 address);
@@ -248,6 +254,7 @@ private:
     // Search downwards starts here: above it no hole is larger than _largest_skipped.
     u64 _search_top = 0;
     u64 _largest_skipped = 0;
+    u64 _reclaim_hand = 0;
 
     u64 _mapped = 0, _peak_mapped = 0, _private_writable = 0, _stack = 0, _executable = 0,
         _locked = 0;

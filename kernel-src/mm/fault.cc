@@ -5,6 +5,7 @@
 // program runs into the other's entry, or faults again.
 #include "mm/fault.hh"
 
+#include "core/reclaim.hh"
 #include "mm/reaper.hh"
 
 namespace kiln {
@@ -28,6 +29,15 @@ bool entry_permits(u64 entry, fault_access access) {
     return entry_present(entry) &&
            (access != fault_access::write || (entry & pte::writable) != 0) &&
            (access != fault_access::execute || (entry & pte::no_execute) == 0);
+}
+
+void clear_large(page& head) {
+    constexpr usize piece = 128 * KiB;  // others may run in between
+    auto* bytes = static_cast<std::byte*>(page_data(head));
+    for (usize done = 0; done < large_page_size; done += piece) {
+        __builtin_memset(bytes + done, 0, piece);
+        yield();
+    }
 }
 
 // One page of zeros that every read of untouched memory sees. It lives as long as the kernel.
@@ -66,11 +76,22 @@ void address_space::count_resident(u64 entry, unsigned level, i64 sign) {
     }
 }
 
+// Memory is out only when nothing can be given back by a thread that does not hold the lock.
 result<void> address_space::fault(u64 address, fault_access access) {
+    constexpr u64 batch = 64;
+    _minor_faults.fetch_add(1, std::memory_order_relaxed);
+    for (;;) {
+        result<void> outcome = fault_once(address, access);
+        if (outcome.ok() || outcome.error() != err::nomem || !reclaim_pages(batch)) {
+            return outcome;
+        }
+    }
+}
+
+result<void> address_space::fault_once(u64 address, fault_access access) {
     if (address >= user_end) {
         return err::fault;
     }
-    _minor_faults.fetch_add(1, std::memory_order_relaxed);
     {
         shared_guard guard(_lock);
         if (vma* area = area_at(address)) {
@@ -191,7 +212,7 @@ bool address_space::fault_large(vma& area, u64 address) {
         drop_page_reference(head);
         return false;
     }
-    __builtin_memset(page_data(head), 0, large_page_size);
+    clear_large(head);
     head.owner = spare.value();
     const u64 entry = page_to_phys(head) | pte::private_page | pte::large | pte::dirty |
                       leaf_bits(area.protection, true);

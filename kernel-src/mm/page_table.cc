@@ -45,6 +45,8 @@ result<u64*> page_table::make_table(u64* slot) {
         if (is_leaf(read_entry(slot), 1)) {
             return err::exist;
         }
+    } else {
+        _tables.fetch_add(1, std::memory_order_relaxed);
     }
     return table_of(read_entry(slot));
 }
@@ -90,6 +92,7 @@ void page_table::split_leaf(u64* slot) {
         entries[i] = (first + i * page_size) | bits;
     }
     exchange_entry(slot, page_to_phys(table) | table_bits);
+    _tables.fetch_add(1, std::memory_order_relaxed);
 }
 
 void page_table::take_tables_below(u64* table, unsigned level, u64 base, u64 start, u64 end,
@@ -108,6 +111,7 @@ void page_table::take_tables_below(u64* table, unsigned level, u64 base, u64 sta
         }
         if (inside(here, span, floor, ceiling)) {
             exchange_entry(slot, 0);
+            _tables.fetch_sub(1, std::memory_order_relaxed);
             freed.push_back(phys_to_page(entry & pte::address_mask));
         }
     }

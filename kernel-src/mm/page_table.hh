@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 
 #include "arch/x86_64/paging.hh"
 #include "core/page.hh"
@@ -52,9 +53,10 @@ inline page& entry_page(u64 entry) {
 // page write-protected although the mapping may be written (it is copied or marked dirty first).
 u64 leaf_bits(u32 prot, bool writable);
 
-class page_table {
+class page_table : noncopyable {
 public:
-    constexpr explicit page_table(u64* root = nullptr) : _root(root) {}
+    constexpr page_table() = default;
+    void start(u64* root) { _root = root; }
 
     // Levels: 0 holds 4 KiB leaves, 1 tables or 2 MiB leaves, 2 and 3 only tables.
     static constexpr usize span_of(unsigned level) { return page_size << (9 * level); }
@@ -81,7 +83,7 @@ public:
     // Returns whether it did.
     bool split_at(u64 address);
     // Turns the 2 MiB leaf of a slot into a table.
-    static void split_leaf(u64* slot);
+    void split_leaf(u64* slot);
     // So that no leaf reaches beyond [start, end).
     bool split_ends(u64 start, u64 end) {
         const bool first = split_at(start);
@@ -91,6 +93,9 @@ public:
     // Takes tables out of which nothing in [floor, ceiling) is mapped any more, looking only at those
     // that touch [start, end). The caller flushes the TLB, then frees the list.
     void take_empty_tables(u64 start, u64 end, u64 floor, u64 ceiling, page_list& freed);
+
+    // Memory that tables take, spare ones not counted.
+    u64 table_bytes() const { return _tables.load(std::memory_order_relaxed) * page_size; }
 
 private:
     static u64* slot_in(u64* table, u64 address, unsigned level) {
@@ -102,7 +107,7 @@ private:
     static bool is_leaf(u64 entry, unsigned level) {
         return entry != 0 && (level == 0 || (entry & pte::large) != 0);
     }
-    static result<u64*> make_table(u64* slot);
+    result<u64*> make_table(u64* slot);
     void take_tables_below(u64* table, unsigned level, u64 base, u64 start, u64 end, u64 floor,
                            u64 ceiling, page_list& freed);
 
@@ -121,7 +126,8 @@ private:
         }
     }
 
-    u64* _root;
+    u64* _root = nullptr;
+    std::atomic<u64> _tables{0};
 };
 
 }  // namespace kiln

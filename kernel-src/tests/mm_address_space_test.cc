@@ -298,6 +298,24 @@ TEST_F(address_space_test, locked_memory_is_resident_and_is_kept) {
     EXPECT_EQ(pages[0], 1);
 }
 
+TEST_F(address_space_test, gives_clean_file_pages_back_and_keeps_the_rest) {
+    map_request request = anonymous(8 * page_size, prot::read | prot::write);
+    request.object = make_shared_memory(8 * page_size).take();
+    auto object = request.object;
+    const u64 at = space->map(std::move(request)).take();
+    ASSERT_TRUE(space->populate(at, 8 * page_size, false, true).ok());
+    ASSERT_TRUE(write(at, 1).ok());
+    EXPECT_EQ(space->usage().resident_file, 7u);
+    // The first round finds all of them used; the next ones unmap.
+    EXPECT_EQ(space->unmap_clean_pages(3), 3u);
+    EXPECT_EQ(space->usage().resident_file, 4u);
+    EXPECT_EQ(space->unmap_clean_pages(100), 4u);
+    EXPECT_EQ(space->unmap_clean_pages(100), 0u);
+    EXPECT_EQ(read(at), 1u);
+    ASSERT_TRUE(space->lock_range(at + page_size, page_size, false).ok());
+    EXPECT_EQ(space->unmap_clean_pages(100), 0u);
+}
+
 // Threads that fault pages in while others take them away and move them: whatever the outcome of each
 // access, nothing may be lost, freed twice or leaked.
 TEST_F(address_space_test, survives_faults_racing_with_changes) {
