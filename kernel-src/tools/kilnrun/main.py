@@ -71,6 +71,7 @@ class Guest:
         errors = Port("qemu")
         begun = time.monotonic()
         process = qemu.Process(self._words, self._ports, errors)
+        self._widen_forwards(process.pid)
         try:
             threads = self._start_streams(errors)
             self._wait(process, begun)
@@ -80,6 +81,13 @@ class Guest:
         for thread in threads:
             thread.join()
         self._conclude(process)
+
+    def _widen_forwards(self, pid: int) -> None:
+        ports = {host for protocol, host, _ in self._options.forward if protocol == "tcp"}
+        if ports:
+            from . import backlog  # ctypes takes time that a run without forwards need not spend
+
+            threading.Thread(target=backlog.widen, args=(pid, ports), daemon=True).start()
 
     def _start_streams(self, errors: Port) -> list[threading.Thread]:
         works = {"stdout": to_descriptor(1), "stderr": to_descriptor(2), **self._recorders}

@@ -109,6 +109,11 @@ class Process:
             raise RunError(f"{missing.filename} is not installed") from None
 
     @property
+    def pid(self) -> int:
+        """QEMU's process id."""
+        return self._child.pid
+
+    @property
     def status(self) -> int | None:
         """QEMU's exit status, if it has ended."""
         return self._child.poll()

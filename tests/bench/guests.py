@@ -1,0 +1,187 @@
+"""The two guests that are measured: the same QEMU machine, the same program files.
+
+Kiln boots its kernel and the baked image; Linux boots Debian's cloud kernel and an uncompressed
+initramfs that holds a static init, the virtio modules, and the program out of that same image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+BUILD = TOP / "build" / "bench"
+
+sys.path.insert(0, str(TOP / "kernel-src" / "tools"))
+from kilnrun import backlog  # noqa: E402
+
+# What the guest needs; what these depend on is found in the modules themselves.
+MODULES = ("virtio_pci", "virtio_net")
+_MACHINE = "q35,sata=off,smbus=off,smm=off,vmport=off"
+
+
+class BenchError(Exception):
+    """Something needed for measuring is not there."""
+
+
+@dataclass
+class Guest:
+    """One contender: what QEMU gets beyond the machine that both share."""
+
+    name: str
+    kernel: Path
+    arguments: list[str]
+    sizes: dict[str, int]
+
+    def command(self, port: int, memory_mib: int, accel: str) -> list[str]:
+        """QEMU's command line."""
+        words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"]
+        words += ["-no-reboot", "-M", _MACHINE, "-cpu", "max", "-m", f"{memory_mib}M", "-smp", "1"]
+        words += ["-accel", "tcg,thread=multi" if accel == "tcg" else accel]
+        words += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:6379"]
+        words += ["-device", "virtio-net-pci-non-transitional,netdev=net,romfile="]
+        words += ["-device", "virtio-rng-pci-non-transitional"]
+        return [*words, "-kernel", str(self.kernel), *self.arguments]
+
+    @contextmanager
+    def running(self, port: int, memory_mib: int, accel: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The guest, started and in the end stopped; its console goes to a file."""
+        console = BUILD / f"{self.name}.console"
+        command = self.command(port, memory_mib, accel)
+        command += ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
+        guarded = ["setpriv", "--pdeathsig", "KILL", "--", *command]
+        process = subprocess.Popen(guarded, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            backlog.widen(process.pid, {port})
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(3)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def free_port() -> int:
+    """A port of the host that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _run(command: list[str], **more: object) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)  # type: ignore[call-overload]
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-15:]
+        raise BenchError(f"{command[0]} failed:\n" + "\n".join(last))
+    return str(done.stdout)
+
+
+def bake() -> dict[str, str]:
+    """Kernel and image by the collection's own roles, from this checkout."""
+    facts = BUILD / "images.json"
+    tree = _run(["sh", str(TOP / "tools" / "tree")]).strip()
+    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": tree, "LC_ALL": "C.UTF-8"}
+    command = ["ansible-playbook", "-i", "localhost,", str(HERE / "images.yml")]
+    _run([*command, "-e", json.dumps({"facts_file": str(facts)})], env=environment)
+    found: dict[str, str] = json.loads(facts.read_text())
+    return found
+
+
+def kiln(kernel: Path, root: Path) -> Guest:
+    """The Kiln guest of a kernel and an EROFS root; the program is the image's own."""
+    line = "root=auto ip=10.0.2.15/24 gateway=10.0.2.2 log=quiet"
+    arguments = ["-append", line, "-drive", f"file={root},format=raw,if=none,id=root,readonly=on"]
+    arguments += ["-device", "virtio-blk-pci-non-transitional,drive=root"]
+    sizes = {"kernel": kernel.stat().st_size, "image": root.stat().st_size}
+    return Guest("kiln", kernel, arguments, sizes)
+
+
+def debian_kernel() -> Path:
+    """Debian's cloud kernel and its modules, downloaded and unpacked without being installed."""
+    folder = BUILD / "debian"
+    done = folder / "complete"
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        package = _cloud_kernel_package()
+        _run(["apt-get", "download", package], cwd=folder)
+        deb = next(folder.glob("*.deb"))
+        _run(["dpkg-deb", "-x", str(deb), str(folder / "root")])
+        deb.unlink()
+        done.write_text(package + "\n")
+    return folder / "root"
+
+
+def _cloud_kernel_package() -> str:
+    for line in _run(["apt-cache", "depends", "linux-image-cloud-amd64"]).splitlines():
+        kind, _, name = line.strip().partition(": ")
+        if kind == "Depends" and name.startswith("linux-image-"):
+            return name
+    raise BenchError("apt knows no kernel that linux-image-cloud-amd64 depends on")
+
+
+def linux(kernel_root: Path, root_image: Path) -> Guest:
+    """The Linux guest with the program, libraries and data out of Kiln's image."""
+    tree = BUILD / "initramfs"
+    shutil.rmtree(tree, ignore_errors=True)
+    _run(["fsck.erofs", f"--extract={tree}", str(root_image)])
+    app = json.loads((tree / "etc" / "kiln" / "app.json").read_text())
+    words = [app.get("cwd", "/"), *app["argv"]]
+    (tree / "program").write_bytes(b"".join(word.encode() + b"\0" for word in words))
+    for folder in ("proc", "sys", "dev", "tmp", "modules", app.get("cwd", "/").lstrip("/")):
+        (tree / folder).mkdir(parents=True, exist_ok=True)
+    _add_modules(kernel_root, tree)
+    source = HERE / "linux" / "init.c"
+    _run(["gcc", "-O2", "-static", "-Wall", "-o", str(tree / "init"), str(source)])
+    initramfs = BUILD / "initramfs.cpio"
+    _write_cpio(tree, initramfs)
+    kernel = next((kernel_root / "boot").glob("vmlinuz-*"))
+    line = "quiet mitigations=off console=ttyS0 panic=-1 rdinit=/init"
+    sizes = {"kernel": kernel.stat().st_size, "image": initramfs.stat().st_size}
+    return Guest("linux", kernel, ["-initrd", str(initramfs), "-append", line], sizes)
+
+
+def _add_modules(kernel_root: Path, tree: Path) -> None:
+    listed: list[str] = []
+    for module in MODULES:
+        _add_module(kernel_root, tree, module, listed)
+    (tree / "modules.list").write_text("".join(f"/modules/{name}.ko\n" for name in listed))
+
+
+def _add_module(kernel_root: Path, tree: Path, name: str, listed: list[str]) -> None:
+    if name in listed:
+        return
+    found = list((kernel_root / "lib" / "modules").rglob(f"{name}.ko"))
+    if not found:
+        raise BenchError(f"Debian's kernel has no module {name}")
+    shutil.copy(found[0], tree / "modules")
+    depends = re.search(rb"\0depends=([^\0]*)\0", found[0].read_bytes())
+    for other in depends[1].decode().split(",") if depends and depends[1] else []:
+        _add_module(kernel_root, tree, other, listed)
+    listed.append(name)
+
+
+def _write_cpio(tree: Path, target: Path) -> None:
+    names = sorted(str(path.relative_to(tree)) for path in tree.rglob("*"))
+    with target.open("wb") as out:
+        subprocess.run(
+            ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"],
+            input="\n".join(names).encode(),
+            stdout=out,
+            cwd=tree,
+            check=True,
+        )

@@ -1,0 +1,146 @@
+"""What is measured of a running guest, from outside and in the same way for both."""
+
+from __future__ import annotations
+
+import csv
+import io
+import select
+import socket
+import subprocess
+import time
+
+from guests import BenchError, Guest, free_port
+
+# A new attempt this often: the user-mode network repeats a lost first packet only after long
+# pauses, which would be measured in place of the guest.
+_ATTEMPT_SECONDS = 0.02
+_IN_FLIGHT = 20
+
+
+class _Attempts:
+    """Connections that have sent PING; the first answer on any of them counts."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._open: list[socket.socket] = []
+
+    def add(self) -> None:
+        """One more attempt; the oldest gives way."""
+        attempt = socket.socket()
+        attempt.setblocking(False)
+        attempt.connect_ex(("127.0.0.1", self._port))
+        self._open.append(attempt)
+        if len(self._open) > _IN_FLIGHT:
+            self._open.pop(0).close()
+
+    def answered(self, seconds: float) -> bool:
+        """Whether a PONG arrives within this time."""
+        ready, _, _ = select.select(self._open, [], [], seconds)
+        for attempt in ready:
+            try:
+                if attempt.recv(64).startswith(b"+PONG"):
+                    return True
+            except OSError:
+                pass
+            self._open.remove(attempt)
+            attempt.close()
+        return False
+
+    def send(self) -> None:
+        """PING on each connection that is through and has not sent it."""
+        for attempt in self._open:
+            try:
+                attempt.send(b"PING\r\n")
+            except OSError:
+                pass
+
+    def close(self) -> None:
+        """End them all."""
+        for attempt in self._open:
+            attempt.close()
+
+
+def wait_for_pong(port: int, limit: float, process: subprocess.Popen[bytes]) -> float | None:
+    """Seconds until the first PONG, or None when there is none in time."""
+    begun = time.monotonic()
+    attempts = _Attempts(port)
+    try:
+        while time.monotonic() - begun < limit and process.poll() is None:
+            attempts.add()
+            attempts.send()
+            until = time.monotonic() + _ATTEMPT_SECONDS
+            while (left := until - time.monotonic()) > 0:
+                if attempts.answered(left):
+                    return time.monotonic() - begun
+    finally:
+        attempts.close()
+    return None
+
+
+def boot_seconds(guest: Guest, memory_mib: int, accel: str) -> float:
+    """From QEMU's start to the first PONG."""
+    port = free_port()
+    begun = time.monotonic()
+    with guest.running(port, memory_mib, accel) as process:
+        if wait_for_pong(port, 60, process) is None:
+            raise BenchError(f"{guest.name} did not answer within 60 s; see {guest.name}.console")
+        return time.monotonic() - begun
+
+
+def answers(guest: Guest, memory_mib: int, accel: str, limit: float) -> bool:
+    """Whether redis comes up, sets and gets with this much memory."""
+    port = free_port()
+    with guest.running(port, memory_mib, accel) as process:
+        if wait_for_pong(port, limit, process) is None:
+            return False
+        with socket.create_connection(("127.0.0.1", port), 5) as client:
+            client.settimeout(5)
+            client.sendall(b"SET key value\r\nGET key\r\n")
+            said = b""
+            while len(said) < 16:
+                try:
+                    part = client.recv(100)
+                except OSError:
+                    return False
+                if not part:
+                    return False
+                said += part
+            return said == b"+OK\r\n$5\r\nvalue\r\n"
+
+
+def smallest_memory(guest: Guest, accel: str, limit: float) -> int:
+    """The least number of MiB with which it answers, by halving the interval."""
+    low, high = 8, 128
+    if not answers(guest, high, accel, limit):
+        raise BenchError(f"{guest.name} does not answer with {high} MiB")
+    while high - low > 1:
+        middle = (low + high) // 2
+        if answers(guest, middle, accel, limit):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def rates(guest: Guest, memory_mib: int, accel: str, requests: dict[int, int]) -> dict[str, float]:
+    """Requests a second of SET and GET for each depth of pipelining, by redis-benchmark."""
+    port = free_port()
+    found: dict[str, float] = {}
+    with guest.running(port, memory_mib, accel) as process:
+        if wait_for_pong(port, 60, process) is None:
+            raise BenchError(f"{guest.name} did not answer within 60 s")
+        for depth, count in requests.items():
+            command = ["redis-benchmark", "-p", str(port), "-t", "set,get", "-n", str(count)]
+            command += ["-c", "50", "-P", str(depth), "--csv"]
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=300, check=False
+            )
+            if done.returncode:
+                said = (done.stderr + done.stdout).strip().splitlines()[-3:]
+                raise BenchError(f"redis-benchmark against {guest.name}: " + " ".join(said))
+            for row in csv.reader(io.StringIO(done.stdout)):
+                if row and row[0] in ("SET", "GET"):
+                    found[f"{row[0]} -P {depth}"] = float(row[1])
+    if len(found) != 2 * len(requests):
+        raise BenchError(f"redis-benchmark told no rates of {guest.name}")
+    return found
