@@ -12,6 +12,7 @@
 #include "linux/elf.hh"
 #include "linux/vdso_image.hh"
 #include "mm/address_space.hh"
+#include "mm/shrinker.hh"
 
 namespace kiln {
 namespace {
@@ -337,6 +338,8 @@ result<string> find_program(const program_request& request) {
 }  // namespace
 
 result<void> load_program(const program_request& request, program_start& out) {
+    the_address_space().start(root_table());
+    TRY(start_memory_reclaim());
     string path = TRY(find_program(request));
     loaded_file program = TRY(open_program(path));
     u64 stack_top = 0;
