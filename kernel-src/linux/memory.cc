@@ -13,8 +13,7 @@ namespace map_flag {
 constexpr u32 shared = 0x01, private_ = 0x02, shared_validate = 0x03, type_mask = 0x0f, fixed = 0x10,
               anonymous = 0x20, below_4g = 0x40, grows_down = 0x100, deny_write = 0x800,
               executable = 0x1000, locked = 0x2000, no_reserve = 0x4000, populate = 0x8000,
-              non_block = 0x10000, stack = 0x20000, huge_tlb = 0x40000, sync = 0x80000,
-              fixed_noreplace = 0x100000;
+              non_block = 0x10000, stack = 0x20000, huge_tlb = 0x40000, fixed_noreplace = 0x100000;
 constexpr u32 huge_size_mask = 0x3fu << 26;
 constexpr u32 known = type_mask | fixed | anonymous | below_4g | grows_down | deny_write |
                       executable | locked | no_reserve | populate | non_block | stack | huge_tlb |
