@@ -105,11 +105,16 @@ trap_frame& user_frame() {
 }
 
 cpu_times cpu_times_of(thread& which) {
-    u64 total = which.run_time.load(std::memory_order_relaxed);
-    if (&which == &current_thread()) {
-        total += now() - which.started_running;
+    // It may run on another CPU and stop while it is looked at: then run_time changes.
+    for (;;) {
+        const u64 accounted = which.run_time.load(std::memory_order_acquire);
+        const bool running = static_cast<const volatile thread&>(which).state == thread_state::running;
+        const u64 since = __atomic_load_n(&which.started_running, __ATOMIC_ACQUIRE);
+        const u64 moment = now();
+        if (which.run_time.load(std::memory_order_acquire) == accounted) {
+            return {.total = accounted + (running && moment > since ? moment - since : 0), .kernel = 0};
+        }
     }
-    return {.total = total, .kernel = 0};
 }
 
 u64 get_fs_base() {

@@ -47,6 +47,11 @@ signal_info info_of_kill(int signo, int code) {
             .sender = {.pid = process_id, .uid = the_process().creds.ruid, .value = 0}};
 }
 
+// What only the kernel, kill and tkill may claim towards others.
+bool looks_like_kernel(const signal_info& info) {
+    return info.code >= 0 || info.code == si_code::tkill;
+}
+
 bool means_this_process(i32 pid) {
     return pid == process_id || pid == 0 || pid == -the_process().group_id;
 }
@@ -263,7 +268,7 @@ SYSCALL(rt_sigqueueinfo, i32 pid, int signo, u64 info_address) {
         return err::inval;
     }
     if (pid != process_id) {
-        return err::srch;
+        return looks_like_kernel(info) ? err::perm : err::srch;
     }
     return signal_or_probe(0, info);
 }
@@ -277,7 +282,7 @@ SYSCALL(rt_tgsigqueueinfo, i32 tgid, i32 tid, int signo, u64 info_address) {
         return err::inval;
     }
     if (tgid != process_id) {
-        return err::srch;
+        return looks_like_kernel(info) ? err::perm : err::srch;
     }
     return signal_or_probe(tid, info);
 }

@@ -89,7 +89,8 @@ void trace_syscall(u64 number, const u64 (&arguments)[6], i64 outcome) {
 }
 
 i64 dispatch_syscall(trap_frame& frame) {
-    const u64 number = frame.error;
+    // Linux looks at eax only.
+    const u64 number = static_cast<u32>(frame.error);
     i64 outcome = 0;
     if (number < syscall_limit && table.entries[number].call != nullptr) [[likely]] {
         outcome = table.entries[number].call(frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8,

@@ -46,7 +46,7 @@ inline constexpr usize smallest_arguments = 64;
 err refuse_process(const char* call) {
     static constinit std::atomic<bool> said{false};
     if (!said.exchange(true, std::memory_order_relaxed)) {
-        log_warning("{}: there is one process here, the program cannot make another", call);
+        log_warning("{}: there is one process and one program here, it cannot start another", call);
     }
     return err::nosys;
 }
@@ -107,6 +107,7 @@ result<void> start(task& child, const clone_arguments& wanted) {
     ref<thread> made = TRY(make_user_thread(child_frame(wanted), fs_base, &child));
     TRY(write_tids(wanted, child.tid));
     thread& running = *made;
+    running.allowed.store(current_thread().allowed.load());
     {
         irq_guard guard(the_process().signal_lock);
         child.owner = std::move(made);
@@ -181,6 +182,14 @@ SYSCALL(fork) {
 
 SYSCALL(vfork) {
     return refuse_process("vfork");
+}
+
+SYSCALL(execve, u64, u64, u64) {
+    return refuse_process("execve");
+}
+
+SYSCALL(execveat, i32, u64, u64, u64, i32) {
+    return refuse_process("execveat");
 }
 
 SYSCALL(exit, i32 status) {

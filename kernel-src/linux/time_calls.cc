@@ -114,23 +114,67 @@ SYSCALL(clock_getres, i32 id, user_ptr<user_timespec> to) {
     return 0;
 }
 
-// The host keeps the guest's clock: nobody in here sets it.
+// Differs from Linux: the host keeps the guest's clock, and nobody in here sets it (EPERM).
 SYSCALL(clock_settime, i32 id, user_ptr<user_timespec> from) {
     const auto wanted = TRY(from.read());
     TRY(from_timespec(wanted));
     return id == clock_id::realtime ? err::perm : err::inval;
 }
 
+// Differs from Linux: EPERM, as clock_settime.
 SYSCALL(settimeofday, u64, u64) {
     return err::perm;
 }
 
-SYSCALL(clock_adjtime, i32, u64) {
-    return err::perm;
+namespace {
+
+// struct timex (adjtimex(2)).
+struct user_timex {
+    u32 modes;
+    i64 offset, frequency, max_error, estimated_error;
+    i32 status;
+    i64 constant, precision, tolerance;
+    user_timeval time;
+    i64 tick, pps[8];
+    i32 tai;
+    i32 rest[11];
+};
+static_assert(sizeof(user_timex) == 208);
+
+inline constexpr i32 status_unsynchronised = 0x40;
+inline constexpr i64 clock_not_synchronised = 5;  // TIME_ERROR
+
+// Reading only: the clock is the host's.
+result<i64> read_adjustment(user_ptr<user_timex> at) {
+    user_timex state = TRY(at.read());
+    const u32 read_only_offset = 0xa001;  // ADJ_OFFSET_SS_READ
+    if (state.modes != 0 && state.modes != read_only_offset) {
+        return err::perm;
+    }
+    const u32 modes = state.modes;
+    state = {};
+    state.modes = modes;
+    state.max_error = state.estimated_error = 16'000'000;
+    state.status = status_unsynchronised;
+    state.constant = 2;
+    state.precision = 1;
+    state.tolerance = 32'768'000;
+    state.time = to_timeval(realtime_now());
+    state.tick = 10'000;
+    TRY(at.write(state));
+    return clock_not_synchronised;
 }
 
-SYSCALL(adjtimex, u64) {
-    return err::perm;
+}  // namespace
+
+// Differs from Linux: the clock can be read but not adjusted (EPERM).
+SYSCALL(adjtimex, user_ptr<user_timex> at) {
+    return read_adjustment(at);
+}
+
+// Differs from Linux: the clock can be read but not adjusted (EPERM).
+SYSCALL(clock_adjtime, i32 id, user_ptr<user_timex> at) {
+    return id == clock_id::realtime ? read_adjustment(at) : result<i64>(err::opnotsupp);
 }
 
 SYSCALL(gettimeofday, user_ptr<user_timeval> to, u64 zone) {
