@@ -21,6 +21,14 @@ public:
     // The buffer is in the direct map or kernel image. err::io when the device fails, err::inval for
     // a range beyond the end. Context: threads, no spin locks.
     virtual result<void> read(u64 offset, std::span<std::byte> into) = 0;
+    // Consecutive bytes into several buffers, in order; a driver that can makes it one request.
+    virtual result<void> read_scattered(u64 offset, std::span<const std::span<std::byte>> into) {
+        for (const std::span<std::byte> piece : into) {
+            TRY(read(offset, piece));
+            offset += piece.size();
+        }
+        return {};
+    }
     virtual result<void> write(u64 offset, std::span<const std::byte> from) = 0;
     virtual result<void> flush() = 0;
 

@@ -1,9 +1,10 @@
 // kernel only
-// virtio-blk (VIRTIO 1.2, 5.2): reads and writes go straight between the device and the caller's
-// buffer; only the ragged ends of a range that is not made of whole sectors go through a bounce page.
+// virtio-blk (VIRTIO 1.2, 5.2): reads go straight from the device into the caller's buffers, and what
+// the whole sectors around a range hold beside it into a page that nobody reads. Writes of whole
+// sectors go straight out; ragged ends are read, changed and written back through a bounce page.
 //
 // Many threads may have a request in flight each. A request uses a slot, which holds what the device
-// needs beside the data; threads wait for a free slot. Lock: `_lock`, innermost but for the run
+// needs beside the data; threads wait for a free slot, and for room in the ring. Lock: `_lock`, innermost but for the run
 // queues'; taken by the interrupt handler.
 #include <algorithm>
 #include <bit>
@@ -23,13 +24,17 @@ namespace kiln::virtio {
 namespace {
 
 constexpr usize sector_size = 512;
-constexpr u64 feature_size_max = u64{1} << 1, feature_read_only = u64{1} << 5,
-              feature_flush = u64{1} << 9;
-constexpr u32 config_capacity = 0, config_size_max = 8;
-constexpr u16 queue_entries = 128;
-constexpr u32 descriptors_of_a_request = 3, most_slots = 32;
-// One descriptor's worth; longer ranges become several requests.
+constexpr u64 feature_size_max = u64{1} << 1, feature_segment_max = u64{1} << 2,
+              feature_read_only = u64{1} << 5, feature_flush = u64{1} << 9;
+constexpr u32 config_capacity = 0, config_size_max = 8, config_segment_max = 12;
+constexpr u16 queue_entries = 256;
+constexpr u32 most_slots = 32;
+// One buffer's worth; longer ranges become several requests.
 constexpr usize longest_transfer = 1 * MiB;
+// Buffers of one request: the caller's, and what lies before and after them in their sectors. Header
+// and status come on top.
+constexpr usize most_pieces = 64;
+constexpr usize most_data_segments = most_pieces + 2, most_segments = most_data_segments + 2;
 
 constexpr u64 time_to_complain = 30 * ns_per_s;
 
@@ -64,22 +69,27 @@ public:
     bool read_only() const override { return _device.has(feature_read_only); }
 
     result<void> read(u64 offset, std::span<std::byte> into) override;
+    result<void> read_scattered(u64 offset, std::span<const std::span<std::byte>> into) override;
     result<void> write(u64 offset, std::span<const std::byte> from) override;
     result<void> flush() override;
 
 private:
+    enum class submission : u8 { accepted, ring_full, refused };
+
     static void on_interrupt(void* context) { static_cast<block*>(context)->take_finished(); }
+    void take_limits();
     void take_finished();
     void answer(slot& finished);
     void end_everything();
     result<void> check_range(u64 offset, usize size) const;
-    result<void> read_part_of_sectors(u64 offset, std::span<std::byte> into);
-    result<void> write_part_of_sectors(u64 offset, std::span<const std::byte> from);
-    result<void> transfer(operation what, u64 sector, const std::byte* data, usize size);
-    result<void> run(operation what, u64 sector, const std::byte* data, usize size);
+    result<void> read_pieces(u64 offset, std::span<const std::span<std::byte>> pieces);
+    result<void> change_part_of_sectors(u64 offset, std::span<const std::byte> from);
+    result<void> write_sectors(u64 sector, std::span<const std::byte> from);
+    result<void> run(operation what, u64 sector, std::span<const segment> data);
 
     slot* take_slot();
-    bool submit(slot& taken, const std::byte* data, usize size);
+    submission submit(slot& taken, std::span<const segment> data);
+    bool submit_when_room(slot& taken, std::span<const segment> data);
     void wait_for(slot& taken);
     void release(slot& taken);
 
@@ -87,34 +97,47 @@ private:
     queue _queue;
     doorbell _doorbell;
     irq_spinlock _lock;
-    wait_queue _slot_free;
+    wait_queue _room;  // a slot, or descriptors, have become free
     slot* _slots = nullptr;
     u32 _slot_total = 0;
     u32 _free_slots = 0;  // a bit a slot
     bool _gone = false;
     u64 _sectors = 0;
+    std::byte* _bin = nullptr;  // a page for bytes that nobody wants
     usize _longest = longest_transfer;
+    usize _most_pieces = most_pieces;
     char _name[16]{};
     usize _name_size = 0;
 };
 
 result<void> block::start(u32 number) {
     TRY(_device.open());
-    TRY(_device.begin(feature_size_max | feature_read_only | feature_flush));
+    TRY(_device.begin(feature_size_max | feature_segment_max | feature_read_only | feature_flush));
     const u16 message = TRY(_device.connect(&on_interrupt, this, 0));
     _doorbell = TRY(_device.add_queue(0, _queue, queue_entries, message));
     page* slots = TRY(alloc_zeroed_page());
     _slots = static_cast<slot*>(page_data(*slots));
-    _slot_total = std::min<u32>(_queue.size() / descriptors_of_a_request, most_slots);
+    page* bin = TRY(alloc_page());
+    _bin = static_cast<std::byte*>(page_data(*bin));
+    take_limits();
+    _name_size = format_to(_name, "vd{}", static_cast<char>('a' + number % 26));
+    _device.start();
+    return {};
+}
+
+void block::take_limits() {
+    _slot_total = std::min<u32>(_queue.size() / 4, most_slots);
     _free_slots = static_cast<u32>((u64{1} << _slot_total) - 1);
     _sectors = std::min(_device.config<u64>(config_capacity), ~u64{0} / sector_size);
     if (_device.has(feature_size_max)) {
         const usize most = align_down<usize>(_device.config<u32>(config_size_max), sector_size);
         _longest = std::clamp(most, sector_size, longest_transfer);
     }
-    _name_size = format_to(_name, "vd{}", static_cast<char>('a' + number % 26));
-    _device.start();
-    return {};
+    usize segments = _queue.size();
+    if (_device.has(feature_segment_max)) {
+        segments = std::min<usize>(segments, _device.config<u32>(config_segment_max) + usize{2});
+    }
+    _most_pieces = std::clamp<usize>(segments, 5, most_segments) - 4;
 }
 
 // In the interrupt handler, or by a waiter.
@@ -167,26 +190,38 @@ void block::release(slot& taken) {
         irq_guard guard(_lock);
         _free_slots |= 1u << (&taken - _slots);
     }
-    _slot_free.wake();
+    _room.wake();
 }
 
-bool block::submit(slot& taken, const std::byte* data, usize size) {
-    const bool device_writes = taken.header.type == static_cast<u32>(operation::read);
-    segment segments[descriptors_of_a_request];
+block::submission block::submit(slot& taken, std::span<const segment> data) {
+    segment segments[most_segments];
+    KILN_DEBUG_ASSERT(data.size() <= most_data_segments);
     usize count = 0;
     segments[count++] = {dma_address(&taken.header), sizeof(request_header), false};
-    if (size != 0) {
-        segments[count++] = {dma_address(data), static_cast<u32>(size), device_writes};
+    for (const segment& part : data) {
+        segments[count++] = part;
     }
     segments[count++] = {dma_address(&taken.status), 1, true};
     irq_guard guard(_lock);
-    if (_gone || !_queue.add({segments, count}, &taken).ok()) {
-        return false;
+    if (_gone) {
+        return submission::refused;
+    }
+    if (!_queue.add({segments, count}, &taken).ok()) {
+        return submission::ring_full;
     }
     if (_queue.publish()) {
         _doorbell.ring();
     }
-    return true;
+    return submission::accepted;
+}
+
+bool block::submit_when_room(slot& taken, std::span<const segment> data) {
+    auto how = submission::ring_full;
+    // Whoever filled the ring wakes us when its request is done.
+    (void)wait_until(
+        _room, [&] { return (how = submit(taken, data)) != submission::ring_full; }, never,
+        wait_mode::uninterruptible);
+    return how == submission::accepted;
 }
 
 // For ever, as the data may still be written to the caller's buffer; but not in silence.
@@ -202,14 +237,14 @@ void block::wait_for(slot& taken) {
     }
 }
 
-result<void> block::run(operation what, u64 sector, const std::byte* data, usize size) {
+result<void> block::run(operation what, u64 sector, std::span<const segment> data) {
     slot* taken = nullptr;
     // Not interruptible, so it only ends with a slot.
     TRY(wait_until(
-        _slot_free, [&] { return (taken = take_slot()) != nullptr; }, never,
+        _room, [&] { return (taken = take_slot()) != nullptr; }, never,
         wait_mode::uninterruptible, true));
     taken->header = {static_cast<u32>(what), 0, sector};
-    const bool submitted = submit(*taken, data, size);
+    const bool submitted = submit_when_room(*taken, data);
     if (submitted) {
         wait_for(*taken);
     }
@@ -218,70 +253,85 @@ result<void> block::run(operation what, u64 sector, const std::byte* data, usize
     return good ? result<void>() : err::io;
 }
 
-result<void> block::transfer(operation what, u64 sector, const std::byte* data, usize size) {
-    while (size != 0) {
-        const usize piece = std::min(size, _longest);
-        TRY(run(what, sector, data, piece));
-        data += piece;
-        size -= piece;
-        sector += piece / sector_size;
-    }
-    return {};
-}
-
 result<void> block::check_range(u64 offset, usize size) const {
     return offset <= size_in_bytes() && size <= size_in_bytes() - offset ? result<void>() : err::inval;
 }
 
-result<void> block::read_part_of_sectors(u64 offset, std::span<std::byte> into) {
-    page* bounce = TRY(alloc_page());
-    auto* data = static_cast<std::byte*>(page_data(*bounce));
-    const usize before = offset % sector_size;
-    const usize covered = align_up(before + into.size(), sector_size);
-    auto outcome = transfer(operation::read, offset / sector_size, data, covered);
-    if (outcome.ok()) {
-        __builtin_memcpy(into.data(), data + before, into.size());
+// At most _most_pieces pieces of at most _longest bytes, as one request.
+result<void> block::read_pieces(u64 offset, std::span<const std::span<std::byte>> pieces) {
+    segment segments[most_data_segments];
+    usize count = 0;
+    const u32 before = static_cast<u32>(offset % sector_size);
+    if (before != 0) {
+        segments[count++] = {dma_address(_bin), before, true};
     }
-    drop_page_reference(*bounce);
-    return outcome;
-}
-
-result<void> block::write_part_of_sectors(u64 offset, std::span<const std::byte> from) {
-    page* bounce = TRY(alloc_page());
-    auto* data = static_cast<std::byte*>(page_data(*bounce));
-    const usize before = offset % sector_size;
-    const usize covered = align_up(before + from.size(), sector_size);
-    auto outcome = transfer(operation::read, offset / sector_size, data, covered);
-    if (outcome.ok()) {
-        __builtin_memcpy(data + before, from.data(), from.size());
-        outcome = transfer(operation::write, offset / sector_size, data, covered);
+    u64 end = offset;
+    for (const std::span<std::byte> piece : pieces) {
+        segments[count++] = {dma_address(piece.data()), static_cast<u32>(piece.size()), true};
+        end += piece.size();
     }
-    drop_page_reference(*bounce);
-    return outcome;
-}
-
-// How far a range goes before its whole sectors begin, and how far those go.
-struct range_parts {
-    usize head;
-    usize middle;
-};
-
-range_parts split(u64 offset, usize size) {
-    const usize to_sector = (sector_size - offset % sector_size) % sector_size;
-    const usize head = std::min(to_sector, size);
-    return {head, align_down(size - head, sector_size)};
+    const u32 after = static_cast<u32>(align_up(end, sector_size) - end);
+    if (after != 0) {
+        segments[count++] = {dma_address(_bin), after, true};
+    }
+    return run(operation::read, offset / sector_size, {segments, count});
 }
 
 result<void> block::read(u64 offset, std::span<std::byte> into) {
     TRY(check_range(offset, into.size()));
-    const auto [head, middle] = split(offset, into.size());
-    if (head != 0) {
-        TRY(read_part_of_sectors(offset, into.first(head)));
+    while (!into.empty()) {
+        // Later pieces begin with a sector.
+        const usize most = _longest - offset % sector_size;
+        const std::span<std::byte> piece = into.first(std::min(into.size(), most));
+        TRY(read_pieces(offset, {&piece, 1}));
+        into = into.subspan(piece.size());
+        offset += piece.size();
     }
-    TRY(transfer(operation::read, (offset + head) / sector_size, into.data() + head, middle));
-    const usize tail = into.size() - head - middle;
-    return tail == 0 ? result<void>()
-                     : read_part_of_sectors(offset + head + middle, into.last(tail));
+    return {};
+}
+
+result<void> block::read_scattered(u64 offset, std::span<const std::span<std::byte>> into) {
+    while (!into.empty()) {
+        usize count = 0, bytes = 0;
+        while (count < std::min(into.size(), _most_pieces) && into[count].size() <= _longest &&
+               !into[count].empty()) {
+            bytes += into[count++].size();
+        }
+        if (count == 0) {
+            bytes = into[0].size();
+            TRY(read(offset, into[count++]));
+        } else {
+            TRY(check_range(offset, bytes));
+            TRY(read_pieces(offset, into.first(count)));
+        }
+        into = into.subspan(count);
+        offset += bytes;
+    }
+    return {};
+}
+
+result<void> block::write_sectors(u64 sector, std::span<const std::byte> from) {
+    while (!from.empty()) {
+        const usize size = std::min(from.size(), _longest);
+        const segment data{dma_address(from.data()), static_cast<u32>(size), false};
+        TRY(run(operation::write, sector, {&data, 1}));
+        from = from.subspan(size);
+        sector += size / sector_size;
+    }
+    return {};
+}
+
+// Within one sector.
+result<void> block::change_part_of_sectors(u64 offset, std::span<const std::byte> from) {
+    page* bounce = TRY(alloc_page());
+    const std::span<std::byte> data(static_cast<std::byte*>(page_data(*bounce)), sector_size);
+    auto outcome = read(align_down(offset, sector_size), data);
+    if (outcome.ok()) {
+        __builtin_memcpy(data.data() + offset % sector_size, from.data(), from.size());
+        outcome = write_sectors(offset / sector_size, data);
+    }
+    drop_page_reference(*bounce);
+    return outcome;
 }
 
 result<void> block::write(u64 offset, std::span<const std::byte> from) {
@@ -289,19 +339,21 @@ result<void> block::write(u64 offset, std::span<const std::byte> from) {
     if (read_only()) {
         return err::rofs;
     }
-    const auto [head, middle] = split(offset, from.size());
-    if (head != 0) {
-        TRY(write_part_of_sectors(offset, from.first(head)));
-    }
-    TRY(transfer(operation::write, (offset + head) / sector_size, from.data() + head, middle));
+    const usize to_sector = (sector_size - offset % sector_size) % sector_size;
+    const usize head = std::min(to_sector, from.size());
+    const usize middle = align_down(from.size() - head, sector_size);
     const usize tail = from.size() - head - middle;
+    if (head != 0) {
+        TRY(change_part_of_sectors(offset, from.first(head)));
+    }
+    TRY(write_sectors((offset + head) / sector_size, from.subspan(head, middle)));
     return tail == 0 ? result<void>()
-                     : write_part_of_sectors(offset + head + middle, from.last(tail));
+                     : change_part_of_sectors(offset + head + middle, from.last(tail));
 }
 
 result<void> block::flush() {
     // Without the feature the device's writes are durable when they are done.
-    return _device.has(feature_flush) ? run(operation::flush, 0, nullptr, 0) : result<void>();
+    return _device.has(feature_flush) ? run(operation::flush, 0, {}) : result<void>();
 }
 
 constinit u32 blocks_started = 0;
