@@ -23,7 +23,9 @@ target_link_libraries(kiln_freestanding INTERFACE kiln_warnings)
 target_compile_options(kiln_freestanding INTERFACE
     -ffreestanding -fno-pic -fno-pie -mno-red-zone -mcmodel=kernel -fno-stack-protector
     -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fno-strict-aliasing
-    -ffunction-sections -fdata-sections -g1 -fcf-protection=none
+    -ffunction-sections -fdata-sections -fcf-protection=none
+    # Lines for reports always; variables and types for gdb in debug builds.
+    $<IF:$<BOOL:${KILN_DEBUG}>,-g,-g1>
     # Paths of the build machine stay out, so that the same sources give the same bytes anywhere.
     -ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=.
     $<$<COMPILE_LANGUAGE:CXX>:-O2 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-use-cxa-atexit

@@ -77,6 +77,7 @@ result<void> merge(app_config& base, app_config& over) {
     replace_enum(base.at_exit, over.at_exit);
     base.root = over.root;
     base.log = over.log;
+    base.trace_system_calls = over.trace_system_calls;
     return {};
 }
 

@@ -66,6 +66,7 @@ struct app_config {
     // From the command line only.
     root_source root = root_source::unset;
     std::optional<log_level> log;
+    bool trace_system_calls = false;
 };
 
 result<app_config> read_boot_line(std::string_view line, sentence& why);

@@ -33,7 +33,7 @@ private:
         std::string_view key;
         result<void> (boot_line_reader::*apply)(std::string_view value);
     };
-    static const handler handlers[11];
+    static const handler handlers[12];
 
     result<void> apply(const cmdline_setting& setting) {
         _setting = &setting;
@@ -135,6 +135,11 @@ private:
         return {};
     }
 
+    result<void> trace(std::string_view value) {
+        _config.trace_system_calls = value == "syscalls";
+        return expect(value == "syscalls" || value == "none" ? "" : "is neither syscalls nor none");
+    }
+
     result<void> at_exit(std::string_view value) {
         _config.at_exit = parse_exit_action(value);
         return expect(_config.at_exit == exit_action::unset ? "is not poweroff, reboot or halt"
@@ -192,13 +197,13 @@ private:
     const cmdline_setting* _setting = nullptr;
 };
 
-constinit const boot_line_reader::handler boot_line_reader::handlers[11] = {
+constinit const boot_line_reader::handler boot_line_reader::handlers[12] = {
     {"root", &boot_line_reader::root},         {"ip", &boot_line_reader::ip},
     {"gateway", &boot_line_reader::gateway},   {"dns", &boot_line_reader::dns},
     {"net.wait", &boot_line_reader::wait},     {"env", &boot_line_reader::env},
     {"cwd", &boot_line_reader::cwd},           {"mount", &boot_line_reader::mount},
     {"hostname", &boot_line_reader::hostname}, {"log", &boot_line_reader::log},
-    {"exit", &boot_line_reader::at_exit},
+    {"trace", &boot_line_reader::trace},       {"exit", &boot_line_reader::at_exit},
 };
 
 }  // namespace

@@ -3,12 +3,18 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 #include "lib/json.hh"
+
+// tests/data/manifests.json
+asm(".section .rodata\n"
+    ".globl manifest_cases, manifest_cases_end\n"
+    "manifest_cases: .incbin \"" KILN_MANIFEST_CASES "\"\n"
+    "manifest_cases_end: .byte 0\n"
+    ".text\n");
+extern "C" const char manifest_cases[], manifest_cases_end[];
 
 using namespace kiln;
 
@@ -108,7 +114,7 @@ TEST(app_config, reads_every_setting_of_the_line) {
     const app_config config = line(
         "root=none ip=10.0.2.15/24 ip=fec0::15/64 gateway=10.0.2.2 gateway=fec0::2 dns=10.0.2.3 "
         "net.wait=1 env=\"A=1 2\" env=B= cwd=/srv mount=tmpfs:/tmp:size=4096:copy mount=tmpfs:/run "
-        "hostname=h log=debug exit=halt -- /bin/sh -c \"echo \\\"hi\\\"\"");
+        "hostname=h log=debug trace=syscalls exit=halt -- /bin/sh -c \"echo \\\"hi\\\"\"");
     EXPECT_EQ(config.root, root_source::none);
     EXPECT_EQ(config.network.mode, network_mode::fixed);
     EXPECT_EQ(list(config.network.addresses), (words{"10.0.2.15/24", "fec0::15/64"}));
@@ -125,6 +131,7 @@ TEST(app_config, reads_every_setting_of_the_line) {
     EXPECT_FALSE(config.mounts[1].copy);
     EXPECT_EQ(config.hostname.view(), "h");
     EXPECT_EQ(config.log, log_level::debug);
+    EXPECT_TRUE(config.trace_system_calls);
     EXPECT_EQ(config.at_exit, exit_action::halt);
     EXPECT_EQ(list(config.argv), (words{"/bin/sh", "-c", "echo \"hi\""}));
 }
@@ -178,7 +185,7 @@ TEST(app_config, a_bad_line_is_explained) {
         why_no_line("log=info quite=1"),
         head +
             "9: the key \"quite\" is not known; known are root ip gateway dns net.wait env cwd "
-            "mount hostname log exit");
+            "mount hostname log trace exit");
     EXPECT_EQ(why_no_line("a b"), head + "0: before `--` only key=value is understood");
     EXPECT_EQ(why_no_line("x=\"y"), head + "2: this quote is not closed");
     EXPECT_EQ(why_no_line("root=/dev/vda"), head + "0: root=\"/dev/vda\" is neither auto nor none");
@@ -195,6 +202,8 @@ TEST(app_config, a_bad_line_is_explained) {
     EXPECT_EQ(why_no_line("cwd=tmp"), head + "0: cwd=\"tmp\" is no absolute path");
     EXPECT_EQ(why_no_line("hostname=-a"), head + "0: hostname=\"-a\" is no host name");
     EXPECT_EQ(why_no_line("log=loud"), head + "0: log=\"loud\" is not quiet, info or debug");
+    EXPECT_EQ(why_no_line("trace=all"),
+              head + "0: trace=\"all\" is neither syscalls nor none");
     EXPECT_EQ(why_no_line("exit=never"),
               head + "0: exit=\"never\" is not poweroff, reboot or halt");
     EXPECT_EQ(why_no_line("mount=/tmp"), head + "0: mount=\"/tmp\" is no tmpfs:PATH");
@@ -283,11 +292,9 @@ TEST(app_config, a_bad_manifest_is_explained) {
 // The same descriptions are put to the JSON Schema by tests/unit/test_app_cases.py, so that what
 // the image module accepts boots, and what it refuses would not.
 TEST(app_config, agrees_with_the_published_schema) {
-    std::ifstream file(KILN_MANIFEST_CASES, std::ios::binary);
-    const std::string text((std::istreambuf_iterator<char>(file)), {});
     json_fault fault;
-    auto cases = json_document::parse(text, fault);
-    ASSERT_TRUE(cases.ok()) << KILN_MANIFEST_CASES << ": " << fault.reason;
+    auto cases = json_document::parse({manifest_cases, manifest_cases_end}, fault);
+    ASSERT_TRUE(cases.ok()) << fault.reason << " at " << fault.offset;
     const json_value root = cases.value().root();
     ASSERT_GT(root.find("valid").value().size(), 20u);
     for (const json_value given : root.find("valid").value().elements()) {
