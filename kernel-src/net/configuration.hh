@@ -13,10 +13,13 @@ enum class address_mode : u8 { none, dhcp, fixed };
 
 struct configuration {
     static constexpr usize max_name_servers = 4;
+    static constexpr usize max_addresses = 4;
 
     address_mode mode = address_mode::dhcp;
-    ip_prefix address{};            // mode fixed
-    ip_address gateway{};           // unspecified: none
+    ip_prefix addresses[max_addresses]{};  // mode fixed
+    usize address_count = 0;
+    ip_address gateways[max_addresses]{};  // mode fixed: at most one of each family
+    usize gateway_count = 0;
     ip_address name_servers[max_name_servers]{};
     usize name_server_count = 0;
     std::string_view host_name = "kiln";  // sent to the DHCP server

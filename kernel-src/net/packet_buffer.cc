@@ -279,6 +279,48 @@ bool packet_buffer::append(ref<chunk> owner, std::byte* bytes, usize length) {
     return true;
 }
 
+result<packet_ptr> packet_buffer::clone() const {
+    packet_ptr copy = TRY(make());
+    copy->_data = _data;
+    copy->_linear = _linear;
+    copy->_size = _size;
+    copy->_owner = _owner;
+    copy->network_header = network_header;
+    if (_owner != nullptr) {
+        _owner->add_reference();
+    } else {
+        // The headers lie in the packet itself: the same places in the copy.
+        __builtin_memcpy(copy->_room, _room, head_room);
+        copy->_data = copy->_room + (_data - _room);
+        copy->network_header =
+            network_header == nullptr ? nullptr : copy->_room + (network_header - _room);
+    }
+    for (const fragment& part : fragments()) {
+        part.owner->add_reference();
+        copy->_fragments[copy->_fragment_count++] = part;
+    }
+    copy->checksum_valid = checksum_valid;
+    copy->is_loopback = is_loopback;
+    copy->is_broadcast = is_broadcast;
+    copy->from = from;
+    copy->sequence = sequence;
+    return copy;
+}
+
+bool packet_buffer::absorb(const packet_buffer& other) {
+    if (_owner == nullptr || _fragment_count != 0 || _owner->reference_count() != 1) {
+        return false;
+    }
+    std::byte* end = _data + _linear;
+    if (static_cast<usize>(_owner->data() + _owner->capacity() - end) < other.size()) {
+        return false;
+    }
+    other.copy_out(0, end, other.size());
+    _linear += other._size;
+    _size += other._size;
+    return true;
+}
+
 void packet_buffer::copy_out(usize offset, void* to, usize size) const {
     KILN_ASSERT(offset + size <= _size);
     auto* target = static_cast<std::byte*>(to);

@@ -106,6 +106,11 @@ public:
     std::span<const fragment> fragments() const { return {_fragments, _fragment_count}; }
     // False when there is no place for one more.
     bool append(ref<chunk> owner, std::byte* bytes, usize length);
+    // Another packet on the same memory.
+    result<packet_ptr> clone() const;
+    // Copies the other packet's bytes behind our own, if ours lie in memory that nobody shares and
+    // that has the room.
+    bool absorb(const packet_buffer& other);
     // Copies out of any part of the packet; the range must lie inside.
     void copy_out(usize offset, void* to, usize size) const;
     // Calls `visit(std::span<const std::byte>)` for the bytes [offset, offset + size) in order; stops

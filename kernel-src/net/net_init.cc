@@ -1,0 +1,69 @@
+// kernel only: the one stack of the kernel, its devices and its thread.
+#include "core/log.hh"
+#include "net/device_registry.hh"
+#include "net/stack.hh"
+
+namespace kiln::net {
+namespace {
+
+constinit network_stack* the_stack = nullptr;
+constinit configuration boot_configuration;
+
+// Everything that waits for time: the stack's timers fire here.
+[[noreturn]] void run_timers(void* argument) {
+    auto& stack = *static_cast<network_stack*>(argument);
+    stack.timers.set_runner(&current_thread());
+    for (;;) {
+        const u64 next = stack.timers.run(now());
+        stack.run_pending();
+        park(next);
+    }
+}
+
+void take_device(net_device& device) {
+    auto added = the_stack->add_device(device);
+    if (!added.ok()) {
+        if (added.error() != err::exist) {
+            log_error("net: a network card cannot be used: error {}", added.error());
+        }
+        return;
+    }
+    // Only the first card is configured as the image says; more stay without addresses.
+    if (added.value()->index() == 2) {
+        auto done = the_stack->configure(*added.value(), boot_configuration);
+        if (!done.ok()) {
+            log_error("net: {} cannot be configured: error {}", added.value()->name(), done.error());
+        }
+    }
+}
+
+}  // namespace
+
+network_stack& the_network() {
+    KILN_ASSERT(the_stack != nullptr);
+    return *the_stack;
+}
+
+result<void> net_init(const configuration& wanted) {
+    auto* made = new (std::nothrow) network_stack;
+    if (made == nullptr) {
+        return err::nomem;
+    }
+    TRY(made->start());
+    the_stack = made;
+    boot_configuration = wanted;
+    TRY(start_kernel_thread("net", &run_timers, made));
+    take_net_devices(&take_device);
+    return {};
+}
+
+result<void> net_wait_configured(u64 deadline) {
+    network_stack& stack = the_network();
+    if (stack.interface_count() < 2 || boot_configuration.mode == address_mode::none) {
+        return {};
+    }
+    return wait_until(
+        stack.configuration_queue(), [&] { return stack.configured(); }, deadline);
+}
+
+}  // namespace kiln::net

@@ -1,0 +1,145 @@
+// TCP between two stacks joined by a wire in memory.
+#include <gtest/gtest.h>
+
+#include "net/tcp_socket.hh"
+#include "tests/net/link.hh"
+
+using namespace kiln;
+using namespace kiln::net;
+using namespace kiln::net::test;
+
+namespace {
+
+class tcp_pair : public ::testing::Test {
+protected:
+    tcp_pair() { host::set_time(1000 * ns_per_s); }
+    ~tcp_pair() override {
+        for (ref<socket> each : {ref<socket>(listener), client, server}) {
+            if (each) {
+                each->close();
+            }
+        }
+        listener = nullptr;
+        client = server = nullptr;
+        link.decide = nullptr;
+        link.run(200 * ns_per_s);
+    }
+
+    void listen(u16 port = 80, i32 backlog = 16) {
+        listener = make_ref<tcp_socket>(right.stack, address_family::inet).take();
+        ASSERT_TRUE(listener->bind(to_sockaddr("10.0.0.2", port)).ok());
+        ASSERT_TRUE(listener->listen(backlog).ok());
+    }
+    void connect(u16 port = 80) {
+        listen(port);
+        client = make_ref<tcp_socket>(left.stack, address_family::inet).take();
+        auto started = client->connect(to_sockaddr("10.0.0.2", port), true);
+        ASSERT_EQ(started.error(), err::inprogress);
+        ASSERT_TRUE(link.run_until([&] { return (listener->poll_events() & poll_event::in) != 0; }));
+        server = listener->accept(true).take();
+        ASSERT_TRUE((client->poll_events() & poll_event::out) != 0);
+    }
+    // Sends `size` bytes one way and checks every one of them.
+    void transfer(socket& from, socket& to, usize size, u64 limit = 600 * ns_per_s) {
+        std::string text(size, '\0');
+        u32 state = 12345;
+        for (char& c : text) {
+            state = state * 1664525 + 1013904223;
+            c = static_cast<char>(state >> 24);
+        }
+        usize sent = 0;
+        std::string got;
+        const bool done = link.run_until(
+            [&] {
+                for (;;) {
+                    auto put = send_bytes(from, std::string_view(text).substr(sent, 100000));
+                    if (!put.ok() || put.value() == 0) {
+                        break;
+                    }
+                    sent += put.value();
+                }
+                for (;;) {
+                    std::string part = receive_bytes(to);
+                    if (part.empty()) {
+                        break;
+                    }
+                    got += part;
+                }
+                return got.size() == size;
+            },
+            limit);
+        EXPECT_TRUE(done) << "sent " << sent << ", received " << got.size();
+        EXPECT_EQ(got, text);
+    }
+
+    machine left{1, prefix("10.0.0.1/24")};
+    machine right{2, prefix("10.0.0.2/24")};
+    wire link{left, right};
+    ref<tcp_socket> listener;
+    ref<socket> client;
+    ref<socket> server;
+};
+
+}  // namespace
+
+TEST_F(tcp_pair, connects_sends_and_closes) {
+    connect();
+    EXPECT_EQ(send_bytes(*client, "hello").value(), 5u);
+    link.pump();
+    EXPECT_EQ(receive_bytes(*server), "hello");
+    EXPECT_EQ(send_bytes(*server, "world!").value(), 6u);
+    link.pump();
+    EXPECT_EQ(receive_bytes(*client), "world!");
+
+    client->close();
+    client = nullptr;
+    link.pump();
+    EXPECT_NE(server->poll_events() & poll_event::rdhup, 0u);
+    std::string text;
+    EXPECT_EQ(try_receive(*server, text, 10, message_flag::dont_wait).value(), 0u);
+    server->close();
+    server = nullptr;
+    link.pump();
+    EXPECT_EQ(left.stack.time_wait_count.load(), 1u);
+    EXPECT_EQ(right.stack.time_wait_count.load(), 0u);
+    link.run(61 * ns_per_s);
+    EXPECT_EQ(left.stack.time_wait_count.load(), 0u);
+}
+
+TEST_F(tcp_pair, refuses_where_nobody_listens) {
+    client = make_ref<tcp_socket>(left.stack, address_family::inet).take();
+    EXPECT_EQ(client->connect(to_sockaddr("10.0.0.2", 81), true).error(), err::inprogress);
+    link.pump();
+    EXPECT_EQ(client->take_error(), err::connrefused);
+}
+
+TEST_F(tcp_pair, moves_a_megabyte_each_way) {
+    connect();
+    transfer(*client, *server, 1 << 20);
+    transfer(*server, *client, 1 << 20);
+}
+
+TEST_F(tcp_pair, survives_loss_reordering_and_duplication) {
+    connect();
+    u32 state = 7;
+    link.decide = [&](bool, std::vector<u8>&) {
+        state = state * 1664525 + 1013904223;
+        const u32 dice = (state >> 16) % 100;
+        return dice < 5 ? fate::drop : dice < 10 ? fate::duplicate : dice < 20 ? fate::delay
+                                                                            : fate::deliver;
+    };
+    transfer(*client, *server, 400000);
+    transfer(*server, *client, 400000);
+}
+
+TEST_F(tcp_pair, loops_back) {
+    listener = make_ref<tcp_socket>(left.stack, address_family::inet).take();
+    ASSERT_TRUE(listener->bind(to_sockaddr("127.0.0.1", 6379)).ok());
+    ASSERT_TRUE(listener->listen(5).ok());
+    client = make_ref<tcp_socket>(left.stack, address_family::inet).take();
+    EXPECT_EQ(client->connect(to_sockaddr("127.0.0.1", 6379), true).error(), err::inprogress);
+    EXPECT_TRUE((client->poll_events() & poll_event::out) != 0);
+    server = listener->accept(true).take();
+    transfer(*client, *server, 1 << 20);
+    transfer(*server, *client, 1 << 20);
+}
