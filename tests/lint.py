@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-PYTHON = ["plugins", "tests/unit", "tests/boot", "tests/run_all.py", "tests/lint.py"]
+OURS = ("run_all.py", "lint.py", "fuzz.py", "sanity.py")
+PYTHON = ["plugins", "tests/unit", "tests/boot", *(f"tests/{name}" for name in OURS)]
 
 
 def linters(tree: str) -> dict[str, tuple[list[str], Path]]:
