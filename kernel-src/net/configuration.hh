@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "core/app_config.hh"
 #include "lib/result.hh"
 #include "net/address.hh"
 
@@ -24,6 +25,11 @@ struct configuration {
     usize name_server_count = 0;
     std::string_view host_name = "kiln";  // sent to the DHCP server
 };
+
+// From the text of the boot configuration; err::inval when an address cannot be read, and `bad` is the
+// text then. `host_name` must outlive the stack.
+result<configuration> configuration_from(const network_config& given, std::string_view host_name,
+                                         std::string_view& bad);
 
 // Starts the network on all registered devices. Loopback is up when it returns; the rest comes up in
 // the background. Context: thread, once.

@@ -1,6 +1,7 @@
 // kernel only: the one stack of the kernel, its devices and its thread.
 #include "core/log.hh"
 #include "net/device_registry.hh"
+#include "net/socket_factory.hh"
 #include "net/stack.hh"
 
 namespace kiln::net {
@@ -55,6 +56,17 @@ result<void> net_init(const configuration& wanted) {
     TRY(start_kernel_thread("net", &run_timers, made));
     take_net_devices(&take_device);
     return {};
+}
+
+result<ref<socket>> make_socket(i32 family, i32 type, i32 protocol) {
+    if (family == address_family::inet || family == address_family::inet6) {
+        return make_inet_socket(the_network(), static_cast<u16>(family), type, protocol);
+    }
+    return err::afnosupport;
+}
+
+result<void> make_socket_pair(i32, i32, i32, ref<socket>&, ref<socket>&) {
+    return err::opnotsupp;
 }
 
 result<void> net_wait_configured(u64 deadline) {

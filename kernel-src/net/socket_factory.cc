@@ -1,0 +1,22 @@
+#include "net/socket_factory.hh"
+
+#include "net/tcp_socket.hh"
+#include "net/udp.hh"
+
+namespace kiln::net {
+
+result<ref<socket>> make_inet_socket(network_stack& stack, u16 family, i32 type, i32 protocol) {
+    if (type == socket_type::stream && (protocol == 0 || protocol == ip_protocol::tcp)) {
+        return ref<socket>(TRY(make_ref<tcp_socket>(stack, family)));
+    }
+    if (type == socket_type::datagram && (protocol == 0 || protocol == ip_protocol::udp)) {
+        return ref<socket>(TRY(make_ref<udp_socket>(stack, family)));
+    }
+    if (protocol < 0 || protocol > 262) {
+        return err::inval;
+    }
+    const bool known_type = type == socket_type::stream || type == socket_type::datagram;
+    return known_type ? err::protonosupport : err::socktnosupport;
+}
+
+}  // namespace kiln::net
