@@ -1,5 +1,7 @@
 """The kernel's command line: words split by blanks, double quotes with backslash escapes."""
 
+import os
+
 from .errors import RunError
 from .options import Options
 
@@ -39,9 +41,9 @@ def build(options: Options) -> str:
     if options.cwd:
         words.append(f"cwd={options.cwd}")
     words.append("log=debug" if options.verbose else "log=info")
+    line = " ".join([*map(quote, words), *os.environ.get("KILN_APPEND", "").split()])
     if options.program:
-        words += ["--", *options.program]
-    line = " ".join(word if word == "--" else quote(word) for word in words)
+        line = " ".join([line, "--", *map(quote, options.program)])
     if len(line.encode("utf-8", "surrogateescape")) > LONGEST:
         raise RunError(f"the program's arguments and environment exceed {LONGEST} bytes")
     return line
