@@ -272,7 +272,10 @@ result<futex_key> futex_key_of(u64 address, bool shared) {
     }
     const address_space::location place = TRY(the_address_space().locate(address));
     // The object stays while the mapping does; a waiter on memory that was unmapped is on its own.
-    return futex_key{place.object.get(), place.offset};
+    // As on Linux, a private futex and a shared one at the same address are two.
+    static const char not_shared_memory = 0;
+    const void* object = place.object ? static_cast<const void*>(place.object.get()) : &not_shared_memory;
+    return futex_key{object, place.offset};
 }
 
 SYSCALL(futex, u64 address, u32 operation, u32 value, u64 timeout_or_value2, u64 address2,

@@ -18,16 +18,10 @@ struct user_robust_head {
 };
 inline constexpr int robust_list_limit = 2048;
 
+// Robust mutexes are always waited for as shared ones.
 void wake_next_owner(u64 address) {
-    // Robust mutexes may be shared or private; the waiters are under one of two keys.
-    if (result<futex_key> shared = futex_key_of(address, true); shared.ok()) {
-        the_futexes().wake(shared.value(), 1);
-        if (shared.value().object == nullptr) {
-            return;
-        }
-    }
-    if (result<futex_key> own = futex_key_of(address, false); own.ok()) {
-        the_futexes().wake(own.value(), 1);
+    if (result<futex_key> key = futex_key_of(address, true); key.ok()) {
+        the_futexes().wake(key.value(), 1);
     }
 }
 
