@@ -249,6 +249,16 @@ def _loaded(elf: bytes, segments: t.Sequence[_Segment]) -> t.Iterator[bytes]:
             entry = _entry_in(data)
 
 
+def _without_sections(elf: bytes, segments: t.Sequence[_Segment]) -> bytes:
+    """The file without what is never loaded: section headers, symbols, debugging information."""
+    needed = [segment for segment in segments if segment.kind in (PT_LOAD, PT_NOTE)]
+    end = max([len(elf[:ELF_HEADER_LIMIT])] + [part.offset + part.file_size for part in needed])
+    kept = bytearray(elf[:end])
+    struct.pack_into("<Q", kept, 40, 0)  # e_shoff
+    struct.pack_into("<HHH", kept, 58, 0, 0, 0)  # e_shentsize, e_shnum, e_shstrndx
+    return bytes(kept)
+
+
 def _find_entry(elf: bytes, segments: t.Sequence[_Segment]) -> int | None:
     for segment in segments:
         if segment.kind == PT_NOTE:
@@ -562,6 +572,7 @@ def build_disk(
     elf = _read(kernel, "kernel")
     segments = _segments(kernel, elf)
     _check_kernel(kernel, elf, segments)
+    elf = _without_sections(elf, segments)
     check = _checksum(_loaded(elf, segments))
     root_size = _check_root(root)
     command = _encode_cmdline(cmdline)

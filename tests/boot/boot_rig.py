@@ -132,13 +132,13 @@ def load_disk_module() -> types.ModuleType:
 disk = load_disk_module()
 
 
-def run(*command: object, cwd: Path | None = None) -> None:
+def run(*command: object, cwd: Path | None = None, timeout: float = 120) -> None:
     """Runs a build tool; its output is shown only when it fails."""
     subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
         check=True,
-        timeout=120,
+        timeout=timeout,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )

@@ -177,11 +177,40 @@ def test_the_root_arrives_unchanged(inputs):
 def test_the_kernel_and_the_sum_of_stage_2(inputs):
     layout = build(inputs)
     data = (inputs / "disk.img").read_bytes()
-    kernel = (inputs / "kiln.elf").read_bytes()
+    kernel = (inputs / "kiln.elf").read_bytes()  # has no sections
     assert data[layout.kernel_offset : layout.kernel_offset + layout.kernel_size] == kernel
     loaded = data[MIB : MIB + 6 * 512]
     assert sum(struct.unpack(f"<{len(loaded) // 4}I", loaded)) % (1 << 32) == 0
     assert loaded[64:3000] == stage2()[64:]
+
+
+def test_only_what_is_loaded_of_the_kernel_takes_room(inputs):
+    """Symbols and debugging information stay behind; an independent reader still takes the rest."""
+    source = inputs / "probe.S"
+    source.write_text(
+        '.section .note.pvh,"a",@note\n.long 4, 4, 18\n.asciz "Xen"\n.long _start\n'
+        ".text\n.globl _start\n_start: hlt\n.section .debug_x\n.fill 300000, 1, 0x55\n"
+    )
+    subprocess.run(
+        ["gcc", "-nostdlib", "-static", "-Wl,-Ttext-segment=0x200000,-z,noexecstack",
+         "-Wl,--build-id=none", "-o", inputs / "kiln.elf", source],
+        check=True,
+    )  # fmt: skip
+    layout = build(inputs)
+    assert layout.kernel_size < 20000 < (inputs / "kiln.elf").stat().st_size
+    data = (inputs / "disk.img").read_bytes()
+    stored = inputs / "stored.elf"
+    stored.write_bytes(data[layout.kernel_offset : layout.kernel_offset + layout.kernel_size])
+    segments = [
+        subprocess.run(
+            ["readelf", "--program-headers", "--wide", path],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split("Section to Segment")[0].split("Program Headers:")[1]
+        for path in (inputs / "kiln.elf", stored)
+    ]  # fmt: skip
+    assert segments[0].strip() == segments[1].strip()
 
 
 def test_the_reader_returns_what_the_builder_returned(inputs):

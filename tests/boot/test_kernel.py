@@ -1,0 +1,135 @@
+"""The kernel itself, started by the loader: from kernel-src/run, and as a whole disk in bare QEMU.
+
+KILN_KERNEL names a kernel (with stage1.bin and stage2.bin beside it); without it, kernel-src/run
+finds or builds one, as it does for its users.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import boot_rig
+import pytest
+
+PROGRAM = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    char folder[256];
+    for (int index = 1; index < count; ++index) printf("[%s]", words[index]);
+    printf(" GREETING=%s in %s\n", getenv("GREETING"), getcwd(folder, sizeof folder));
+    return 7;
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def kernel():
+    """A built kernel."""
+    chosen = os.environ.get("KILN_KERNEL")
+    if chosen:
+        return Path(chosen)
+    built = boot_rig.TOP / "build/kernel"
+    boot_rig.run("cmake", "-S", boot_rig.TOP / "kernel-src", "-B", built, "-G", "Ninja")
+    boot_rig.run("ninja", "-C", built, timeout=600)
+    return built / "kiln.elf"
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory):
+    """A root with one static program; tests add what they need to copies of it."""
+    folder = tmp_path_factory.mktemp("root")
+    for name in ("bin", "etc/kiln", "srv"):
+        (folder / name).mkdir(parents=True)
+    source = tmp_path_factory.mktemp("source") / "show.c"
+    source.write_text(PROGRAM)
+    boot_rig.run("gcc", "-O1", "-static", "-o", folder / "bin/show", source)
+    return folder
+
+
+def guest(*words, **options):
+    done = subprocess.run(
+        [boot_rig.TOP / "kernel-src/run", "--net", "none", "--timeout", "60", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+    print(done.stdout, done.stderr)
+    return done
+
+
+def build(kernel, tree, image, app, cmdline=""):
+    (tree / "etc/kiln/app.json").write_text(app if isinstance(app, str) else json.dumps(app))
+    root = image.with_suffix(".erofs")
+    boot_rig.run("mkfs.erofs", "-T0", root, tree)
+    boot_rig.disk.build_disk(kernel, root, cmdline, image)
+
+
+APP = {
+    "version": 1,
+    "name": "show",
+    "argv": ["/bin/show", "from", "the manifest"],
+    "env": {"GREETING": "good day"},
+    "cwd": "/srv",
+    "network": {"mode": "none"},
+}
+
+
+def test_run_boots_a_program_from_a_disk(kernel, tree):
+    done = guest(
+        "--kernel", kernel, "--disk-boot", "--root", tree, "--env", 'GREETING=a "b"\\',
+        "--cwd", "/srv", "--", "/bin/show", "c d", "", "\u00e9\t$", 'q"\\',
+    )  # fmt: skip
+    assert done.stdout == '[c d][][\u00e9\t$][q"\\] GREETING=a "b"\\ in /srv\n'
+    assert done.returncode == 7
+
+
+def test_a_whole_disk_runs_what_its_manifest_says(kernel, tree, tmp_path):
+    build(kernel, tree, tmp_path / "disk.img", APP)
+    done = guest("--disk-boot", "--root", tmp_path / "disk.img")
+    assert done.stdout == "[from][the manifest] GREETING=good day in /srv\n"
+    assert done.returncode == 7
+
+
+def test_the_command_line_on_the_disk_wins(kernel, tree, tmp_path):
+    line = "env=GREETING=hello cwd=/ -- /bin/show line"
+    build(kernel, tree, tmp_path / "disk.img", APP, line)
+    done = guest("--disk-boot", "--root", tmp_path / "disk.img")
+    assert done.stdout == "[line] GREETING=hello in /\n"
+    assert done.returncode == 7
+
+
+def test_a_bad_manifest_is_a_sentence(kernel, tree, tmp_path):
+    build(kernel, tree, tmp_path / "disk.img", '{\n "version": 1,\n "argz": []\n}')
+    done = guest("--disk-boot", "--root", tmp_path / "disk.img")
+    assert done.returncode == 125
+    assert '/etc/kiln/app.json, line 3, column 2: the key "argz" is not known' in done.stderr
+
+
+def test_a_damaged_root_is_a_sentence(kernel, tree, tmp_path):
+    image = tmp_path / "disk.img"
+    build(kernel, tree, image, APP)
+    root = boot_rig.disk.read_layout(image).partition("kiln-root")
+    with image.open("r+b") as file:
+        file.seek(root.offset + 1024)
+        file.write(bytes(4))
+    done = guest("--disk-boot", "--root", image)
+    assert done.returncode == 125
+    assert "no EROFS magic at offset 1024" in done.stderr
+
+
+def test_without_ports_all_is_on_the_serial_line(kernel, tree, tmp_path):
+    """As in somebody else's hypervisor: a disk, a BIOS, COM1."""
+    build(kernel, tree, tmp_path / "disk.img", APP)
+    outcome = boot_rig.boot(tmp_path / "disk.img", memory="128M")
+    print(outcome.text)
+    assert outcome.status == 0, "the guest powers off"
+    lines = outcome.text.splitlines()
+    assert "[from][the manifest] GREETING=good day in /srv" in lines
+    assert lines[-1] == "kiln: exit status 7"
