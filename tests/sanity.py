@@ -2,7 +2,8 @@
 
 Usage: python tests/sanity.py sanity|units|integration [ARG ...]
 
-The copy is the collection's Ansible side: not the kernel, nor the tests of guests. ansible-test
+The copy is the collection's Ansible side, without the tests of guests; the kernel's sources are in
+it for the unit tests only, some of which compare the two. ansible-test
 fetches pip's installer from a host that a build machine may not reach, so a stub that does the same
 with ensurepip and the package index is put where it keeps it. Its home is under build/ too.
 """
@@ -49,17 +50,17 @@ def base_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"kiln-ansible-test-{os.getuid()}-{name}"
 
 
-def listed() -> set[str]:
-    """What git knows or would take, of the Ansible side; without git, what lies there."""
+def listed(kernel: bool) -> set[str]:
+    """What git knows or would take, of the Ansible side, and of the kernel if asked for."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, cwd=TOP, check=True, capture_output=True, text=True)
     names = (name for name in done.stdout.split("\0") if name and (TOP / name).is_file())
-    return {name for name in names if "/" not in name or name.startswith(OURS + OUR_TESTS)}
+    wanted = OURS + OUR_TESTS + (("kernel-src/",) if kernel else ())
+    return {name for name in names if "/" not in name or name.startswith(wanted)}
 
 
-def copy(tree: Path) -> None:
-    """Makes the tree hold exactly the listed files, ansible-test's own output aside."""
-    wanted = listed()
+def copy(tree: Path, wanted: set[str]) -> None:
+    """Makes the tree hold exactly these files, ansible-test's own output aside."""
     for path in sorted(tree.rglob("*"), reverse=True):
         name = path.relative_to(tree).as_posix()
         if (
@@ -86,9 +87,10 @@ def put_stub(home: Path) -> None:
 def main() -> int:
     """Copies, then hands over."""
     base = base_folder()
-    tree = base / "ansible_collections/kiln/unikernel"
+    kernel = sys.argv[1:2] == ["units"]
+    tree = base / ("units" if kernel else "rest") / "ansible_collections/kiln/unikernel"
     tree.mkdir(parents=True, exist_ok=True)
-    copy(tree)
+    copy(tree, listed(kernel))
     # A repository of its own: what ansible-test finds in the one above is ignored there.
     subprocess.run(["git", "init", "--quiet", str(tree)], check=True)
     put_stub(base / "home")
