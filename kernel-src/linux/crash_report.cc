@@ -169,7 +169,8 @@ void print_area(const char* what, u64 address) {
     char line[192];
     buffer_sink text(line);
     if (describe_area(address, text)) {
-        log_error("{}: {}", what, text.view());
+        const std::string_view area = text.view();
+        log_error("{}: {}", what, area.substr(0, area.find_last_not_of('\n') + 1));
     } else {
         log_error("{}: nothing is mapped at {:x}", what, address);
     }
