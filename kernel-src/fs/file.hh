@@ -23,6 +23,8 @@ class vm_object;
 class epoll_file;
 class signalfd_file;  // linux/signalfd.cc
 class inode;
+class pipe_buffer;
+class inotify_file;
 class dentry;
 class socket;
 struct file_status;      // fs/stat.hh: what stat and statx report
@@ -94,6 +96,8 @@ public:
     virtual socket* as_socket() { return nullptr; }
     virtual epoll_file* as_epoll() { return nullptr; }
     virtual signalfd_file* as_signalfd() { return nullptr; }
+    virtual pipe_buffer* as_pipe() { return nullptr; }
+    virtual inotify_file* as_inotify() { return nullptr; }
 
     // A descriptor of the program was closed (POSIX locks go, epoll interest ends with the last one).
     virtual void descriptor_closed() {}

@@ -24,7 +24,7 @@ namespace kiln {
 
 class page_cache;
 class lock_list;
-struct inotify_list;
+class inotify_list;
 
 class superblock : noncopyable {
 public:
@@ -121,9 +121,9 @@ public:
     virtual result<void> remove_xattr(std::string_view name);
 
     // Advisory locks on the file; made at the first use (fs/file_lock.hh).
-    lock_list* locks = nullptr;
+    std::atomic<lock_list*> locks{nullptr};
     // Watches (fs/inotify.hh).
-    inotify_list* watches = nullptr;
+    std::atomic<inotify_list*> watches{nullptr};
 
 protected:
     err refusal() const;  // rofs or perm: what a change of this file system's names gives

@@ -66,6 +66,8 @@ result<walk_result> walk(dentry& start, std::string_view path, const walk_option
 result<ref<dentry>> resolve(dentry& start, std::string_view path, bool follow = true);
 // One name in a directory: positive or negative.
 result<ref<dentry>> lookup_child(dentry& directory, std::string_view name);
+// The same with the directory's inode locked by the caller.
+result<ref<dentry>> lookup_child_locked(dentry& directory, std::string_view name);
 
 // --- operations on names ---
 

@@ -19,13 +19,80 @@ constexpr u32 slot_of(u64 index, u32 level, u32 bits) {
 
 }  // namespace
 
+page_tree::spare_nodes::~spare_nodes() {
+    while (_first != nullptr) {
+        delete take(*this);
+    }
+}
+
+// Spares are chained through their first slot.
+result<void> page_tree::spare_nodes::fill(u32 wanted) {
+    while (_count < wanted) {
+        auto* made = new (std::nothrow) node;
+        if (made == nullptr) {
+            return err::nomem;
+        }
+        made->slots[0] = _first;
+        _first = made;
+        ++_count;
+    }
+    return {};
+}
+
+page_tree::node* page_tree::take(spare_nodes& spares) {
+    KILN_ASSERT(spares._first != nullptr);
+    node* const one = spares._first;
+    spares._first = static_cast<node*>(one->slots[0]);
+    --spares._count;
+    one->slots[0] = nullptr;
+    return one;
+}
+
+// At most 11 levels deep.
+void page_tree::destroy_below(node& top, u32 height) {
+    if (height > 1) {
+        for (void* below : top.slots) {
+            if (below != nullptr) {
+                destroy_below(*static_cast<node*>(below), height - 1);
+            }
+        }
+    }
+    delete &top;
+}
+
 page_tree::~page_tree() {
-    // Owners remove every entry first, and removing the last entry frees the nodes.
-    KILN_DEBUG_ASSERT(_root == nullptr);
+    if (_root != nullptr) {
+        destroy_below(*_root, _height);
+    }
+}
+
+u32 page_tree::height_for(u64 index) {
+    u32 height = 1;
+    while (height * bits < 64 && index >> (height * bits) != 0) {
+        ++height;
+    }
+    return height;
 }
 
 bool page_tree::covers(u64 index) const {
-    return _height != 0 && (_height * bits >= 64 || index >> (_height * bits) == 0);
+    return height_for(index) <= _height;
+}
+
+u32 page_tree::nodes_missing(u64 index) const {
+    const u32 height = height_for(index);
+    if (_root == nullptr) {
+        return height;
+    }
+    if (height > _height) {
+        return height - _height + height - 1;
+    }
+    const node* at = _root;
+    u32 level = _height - 1;
+    while (level > 0 && at->slots[slot_of(index, level, bits)] != nullptr) {
+        at = static_cast<const node*>(at->slots[slot_of(index, level, bits)]);
+        --level;
+    }
+    return level;
 }
 
 void* page_tree::find(u64 index) const {
@@ -39,16 +106,18 @@ void* page_tree::find(u64 index) const {
     return at == nullptr ? nullptr : at->slots[slot_of(index, 0, bits)];
 }
 
-result<void> page_tree::insert(u64 index, void* entry) {
-    while (!covers(index)) {
-        auto* top = new (std::nothrow) node;
-        if (top == nullptr) {
-            return err::nomem;
+void page_tree::insert(u64 index, void* entry, spare_nodes& spares) {
+    const u32 height = height_for(index);
+    while (_height < height) {
+        // An empty tree starts at the height it needs; others grow at the top.
+        if (_root == nullptr) {
+            _root = take(spares);
+            _height = height;
+            break;
         }
-        if (_root != nullptr) {
-            top->slots[0] = _root;
-            top->used = 1;
-        }
+        node* const top = take(spares);
+        top->slots[0] = _root;
+        top->used = 1;
         _root = top;
         ++_height;
     }
@@ -56,17 +125,13 @@ result<void> page_tree::insert(u64 index, void* entry) {
     for (u32 level = _height - 1; level > 0; --level) {
         void*& slot = at->slots[slot_of(index, level, bits)];
         if (slot == nullptr) {
-            slot = new (std::nothrow) node;
-            if (slot == nullptr) {
-                return err::nomem;
-            }
+            slot = take(spares);
             ++at->used;
         }
         at = static_cast<node*>(slot);
     }
     at->slots[slot_of(index, 0, bits)] = entry;
     ++at->used;
-    return {};
 }
 
 void* page_tree::remove(u64 index) {

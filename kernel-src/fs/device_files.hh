@@ -1,0 +1,11 @@
+// /dev: a tmpfs with the nodes that programs expect, and the character devices behind them.
+#pragma once
+
+#include "fs/inode.hh"
+#include "fs/special_files.hh"
+
+namespace kiln {
+
+result<superblock*> make_device_filesystem();
+
+}  // namespace kiln

@@ -1,0 +1,14 @@
+// GPT partitions as block devices (UEFI 2.10, 5.3). Context: threads.
+#pragma once
+
+#include <string_view>
+
+#include "fs/block_device.hh"
+
+namespace kiln {
+
+// A new block device (never freed) for the partition with that name; null when the device has no GPT
+// or no such partition. A damaged table is said on the log.
+block_device* find_partition(block_device& disk, std::string_view name);
+
+}  // namespace kiln
