@@ -6,6 +6,7 @@
 #include "fs/console_file.hh"
 #include "fs/inode_file.hh"
 #include "fs/tmpfs.hh"
+#include "mm/shared_memory.hh"
 
 namespace kiln {
 namespace {

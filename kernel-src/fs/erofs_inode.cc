@@ -329,22 +329,23 @@ result<void> erofs_inode::visit_xattrs(Visit visit) {
 }
 
 result<usize> erofs_inode::get_xattr(std::string_view name, std::span<std::byte> to) {
-    result<usize> outcome = err::nodata;
+    bool found = false;
+    usize length = 0;
+    result<void> copied;
     TRY(visit_xattrs([&](std::string_view prefix, std::string_view rest, u64 value, usize size) {
         if (name.size() != prefix.size() + rest.size() || !name.starts_with(prefix) || !name.ends_with(rest)) {
             return false;
         }
-        outcome = size;
+        found = true;
+        length = size;
         if (!to.empty()) {
             const bool fits = to.size() >= size;
-            result<void> copied = fits ? owner().metadata().read_exactly(to.data(), size, value) : err::range;
-            if (!copied.ok()) {
-                outcome = copied.error();
-            }
+            copied = fits ? owner().metadata().read_exactly(to.data(), size, value) : err::range;
         }
         return true;
     }));
-    return outcome;
+    TRY(std::move(copied));
+    return found ? result<usize>(length) : err::nodata;
 }
 
 result<usize> erofs_inode::list_xattrs(std::span<std::byte> to) {

@@ -385,13 +385,6 @@ result<ref<file>> make_memory_file(std::string_view name, u32 flags) {
     return TRY(make_ref<regular_file>(*entry, flags));
 }
 
-result<ref<vm_object>> make_shared_memory(u64 size) {
-    tmpfs* const owner = TRY(unnamed());
-    ref<tmpfs_pages> made = TRY(make_ref<tmpfs_pages>(*owner));
-    made->set_size(size);
-    return ref<vm_object>(std::move(made));
-}
-
 u64 shared_memory_pages() {
     return pages_in_all.load(std::memory_order_relaxed);
 }

@@ -43,11 +43,8 @@ private:
     ref<inode> _root;
 };
 
-// An unnamed file in memory, for memfd_create and shared anonymous memory. `name` is what
-// /proc/self/maps shows.
+// An unnamed file in memory, for memfd_create. `name` is what /proc/self/maps shows.
 result<ref<file>> make_memory_file(std::string_view name, u32 flags);
-// Its bytes, `size` of them, for MAP_SHARED | MAP_ANONYMOUS.
-result<ref<vm_object>> make_shared_memory(u64 size);
 
 // Pages in all tmpfs, for Shmem of /proc/meminfo.
 u64 shared_memory_pages();

@@ -25,12 +25,10 @@ public:
         lock_guard guard(_lock);
         auto* found = static_cast<page*>(_pages.find(index));
         if (found == nullptr) {
+            page_tree::spare_nodes spares;
+            TRY(spares.fill(_pages.nodes_missing(index)));
             found = TRY(alloc_zeroed_page());
-            const auto entered = _pages.insert(index, found);
-            if (!entered.ok()) {
-                drop_page_reference(*found);
-                return entered.error();
-            }
+            _pages.insert(index, found, spares);
         }
         add_page_reference(*found);
         return found;

@@ -1,0 +1,11 @@
+// The host tests' console: no ports until a test puts some there.
+#include "core/console.hh"
+
+namespace kiln {
+
+console_ports& the_console() {
+    static console_ports ports;
+    return ports;
+}
+
+}  // namespace kiln
