@@ -53,14 +53,14 @@ std::vector<sample> samples() {
 class erofs_image : public testing::TestWithParam<const char*> {
 protected:
     void SetUp() override {
+        const std::string in = folder.path + "/tree";
+        host_folder::run("mkdir -p " + in + "/deep/er/est " + in + "/many");
         for (const sample& one : samples()) {
-            const int fd = ::open((folder.path + "/in-" + one.name).c_str(), O_CREAT | O_WRONLY, 0640);
+            const int fd = ::open((in + "/" + one.name).c_str(), O_CREAT | O_WRONLY, 0640);
             ASSERT_EQ(::write(fd, one.content.data(), one.content.size()), static_cast<ssize_t>(one.content.size()));
             ::close(fd);
         }
-        const std::string in = folder.path + "/tree";
-        host_folder::run("mkdir -p " + in + "/deep/er/est " + in + "/many; mv " + folder.path + "/in-* " + in);
-        host_folder::run("for i in $(seq 1 700); do echo $i > " + in + "/many/a-rather-long-file-name-$i; done");
+        host_folder::run("cd " + in + "/many && for i in $(seq 1 700); do echo $i > a-rather-long-file-name-$i; done");
         host_folder::run("ln -s text-100 " + in + "/link; ln -s /deep/../link " + in + "/chain; ln -s loop " + in + "/loop");
         host_folder::run("ln -s $(printf 'x%.0s' $(seq 1 4000)) " + in + "/long; ln " + in + "/mixed " + in + "/hard");
         host_folder::run("mkfifo " + in + "/fifo; chmod 4711 " + in + "/mixed");

@@ -1,0 +1,26 @@
+// The arrays of ranges that readv, writev, sendmsg and their like are given.
+#pragma once
+
+#include "core/io_vector.hh"
+#include "lib/vector.hh"
+
+namespace kiln {
+
+inline constexpr u64 most_ranges = 1024;  // UIO_MAXIOV
+
+// Fetches and checks them; few ranges need no allocation. Must outlive the io_vector made of it.
+class range_array : noncopyable {
+public:
+    result<void> fetch(u64 address, u64 count);
+    io_vector all() const { return io_vector::user({_ranges, _count}); }
+
+private:
+    static constexpr usize inline_count = 8;
+
+    user_iovec _inline[inline_count];
+    vector<user_iovec> _many;
+    user_iovec* _ranges = _inline;
+    usize _count = 0;
+};
+
+}  // namespace kiln
