@@ -7,7 +7,7 @@ namespace kiln {
 namespace {
 
 // MPOL_* (include/uapi/linux/mempolicy.h).
-constexpr int policy_default = 0, policy_preferred = 1, policy_bind = 2,              policy_local = 4, policy_preferred_many = 5;
+constexpr int policy_default = 0, policy_preferred = 1, policy_bind = 2, policy_local = 4, policy_preferred_many = 5;
 constexpr int static_nodes = 1 << 15, relative_nodes = 1 << 14, balancing = 1 << 13;
 constexpr u32 query_node = 1, query_address = 2, query_allowed = 4;
 constexpr u64 max_node = 1024;
