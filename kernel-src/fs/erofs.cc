@@ -24,11 +24,12 @@ bool erofs::detect(block_device& device) {
     if (size < disk::superblock_offset + sizeof(disk::superblock)) {
         return false;
     }
-    alignas(512) std::byte sector[512];
-    if (!device.read(disk::superblock_offset, sector).ok()) {
+    // Not on the stack: devices reach only memory of the direct map.
+    vector<std::byte> sector;
+    if (!sector.resize(512).ok() || !device.read(disk::superblock_offset, sector).ok()) {
         return false;
     }
-    return load<u32>(sector) == disk::magic;
+    return load<u32>(sector.data()) == disk::magic;
 }
 
 result<erofs*> erofs::mount(block_device& device) {

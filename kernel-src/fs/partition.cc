@@ -97,16 +97,18 @@ bool named(const gpt_entry& entry, std::string_view name) {
 
 // Reads the header at a sector and checks it; false when there is none or it is damaged.
 bool read_header(block_device& disk, u64 at, gpt_header& header) {
-    alignas(8) std::byte bytes[sector];
-    if (!disk.read(at, bytes).ok() || load<u64>(bytes) != header_magic) {
+    // Not on the stack: devices reach only memory of the direct map.
+    vector<std::byte> bytes;
+    if (!bytes.resize(sector).ok() || !disk.read(at, bytes).ok() ||
+        load<u64>(bytes.data()) != header_magic) {
         return false;
     }
-    __builtin_memcpy(&header, bytes, sizeof(header));
+    __builtin_memcpy(&header, bytes.data(), sizeof(header));
     if (header.size < header_size || header.size > sector) {
         return false;
     }
-    store<u32>(bytes + offsetof(gpt_header, checksum), 0);
-    if (crc32({bytes, header.size}) != header.checksum) {
+    store<u32>(bytes.data() + offsetof(gpt_header, checksum), 0);
+    if (crc32({bytes.data(), header.size}) != header.checksum) {
         log_warning("{}: GPT header at offset {} has a wrong checksum", disk.name(), at);
         return false;
     }
