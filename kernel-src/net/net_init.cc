@@ -3,6 +3,7 @@
 #include "net/device_registry.hh"
 #include "net/socket_factory.hh"
 #include "net/stack.hh"
+#include "net/unix_socket.hh"
 
 namespace kiln::net {
 namespace {
@@ -62,11 +63,20 @@ result<ref<socket>> make_socket(i32 family, i32 type, i32 protocol) {
     if (family == address_family::inet || family == address_family::inet6) {
         return make_inet_socket(the_network(), static_cast<u16>(family), type, protocol);
     }
+    if (family == address_family::local) {
+        return make_unix_socket(type, protocol);
+    }
     return err::afnosupport;
 }
 
-result<void> make_socket_pair(i32, i32, i32, ref<socket>&, ref<socket>&) {
-    return err::opnotsupp;
+result<void> make_socket_pair(i32 family, i32 type, i32 protocol, ref<socket>& first,
+                              ref<socket>& second) {
+    // The checks, and the errors, are those of socket(2).
+    ref<socket> probe = TRY(make_socket(family, type, protocol));
+    if (family != address_family::local) {
+        return err::opnotsupp;
+    }
+    return unix_socket::make_pair(probe->type(), first, second);
 }
 
 result<void> net_wait_configured(u64 deadline) {

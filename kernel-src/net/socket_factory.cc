@@ -2,6 +2,7 @@
 
 #include "net/tcp_socket.hh"
 #include "net/udp.hh"
+#include "net/unix_socket.hh"
 
 namespace kiln::net {
 
@@ -17,6 +18,19 @@ result<ref<socket>> make_inet_socket(network_stack& stack, u16 family, i32 type,
     }
     const bool known_type = type == socket_type::stream || type == socket_type::datagram;
     return known_type ? err::protonosupport : err::socktnosupport;
+}
+
+result<ref<socket>> make_unix_socket(i32 type, i32 protocol) {
+    if (protocol != 0 && protocol != address_family::local) {
+        return err::protonosupport;
+    }
+    // Linux takes raw for datagrams here.
+    const i32 kind = type == socket_type::raw ? i32{socket_type::datagram} : type;
+    if (kind != socket_type::stream && kind != socket_type::datagram &&
+        kind != socket_type::sequential) {
+        return err::socktnosupport;
+    }
+    return ref<socket>(TRY(make_ref<unix_socket>(static_cast<u16>(kind))));
 }
 
 }  // namespace kiln::net
