@@ -2,7 +2,9 @@
 // The program's memory may be in any state, so it is read by copies that can fail.
 //
 // The backtrace unwinds by .eh_frame, which distributions keep; where there is no rule it follows frame
-// pointers as long as they make sense. Context: the dying thread, no locks.
+// pointers as long as they make sense. Where that leads nowhere (static programs have no table) the
+// stack is searched for words that point behind a call instruction; some are left-overs, so they are
+// marked as a guess. Context: the dying thread, no locks.
 #include "arch/x86_64/trap_frame.hh"
 #include "core/log.hh"
 #include "core/user.hh"
@@ -139,10 +141,48 @@ bool step_over_bad_call(const memory_view& memory, unwind_registers& registers) 
     return true;
 }
 
-void print_backtrace(const trap_frame& frame) {
+// Whether a call could have left this return address: E8 rel32, or FF /2 of two to seven bytes (Intel
+// SDM vol. 2, CALL).
+bool follows_a_call(const memory_view& memory, u64 address) {
+    u8 before[7];
+    if (!memory.load(address - sizeof(before), before)) {
+        return false;
+    }
+    if (before[2] == 0xe8) {
+        return true;
+    }
+    for (usize length : {2u, 3u, 4u, 6u, 7u}) {
+        const u8* code = before + sizeof(before) - length;
+        if (code[0] == 0xff && (code[1] >> 3 & 7) == 2) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void search_stack(const memory_view& memory, u64 rsp) {
+    const u64 most_words = 512;
+    u32 found = 0;
+    for (u64 at = align_up(rsp, 8); at < rsp + most_words * 8 && found < 16; at += 8) {
+        u64 word = 0;
+        if (!memory.load(at, word)) {
+            return;
+        }
+        const code_place place = place_of(word);
+        if (place.executable && follows_a_call(memory, word)) {
+            elf_image image;
+            static_cast<void>(place.base != 0 && find_elf_image(memory, place.base, image));
+            if (found++ == 0) {
+                log_error("the callers are a guess:");
+            }
+            print_frame_line(found, word, place, image, false);
+        }
+    }
+}
+
+// Returns how many frames it has printed.
+u32 unwind_stack(const memory_view& memory, unwind_registers& registers) {
     const u32 most_frames = 32;
-    const program_memory memory;
-    unwind_registers registers = registers_of(frame);
     bool exact = true;
     for (u32 number = 0; number < most_frames; ++number) {
         const u64 pc = registers.value[unwind_registers::pc];
@@ -153,15 +193,24 @@ void print_backtrace(const trap_frame& frame) {
         const unwind_outcome step =
             known ? unwind_step(memory, image, registers, exact) : unwind_outcome::unknown;
         if (step == unwind_outcome::outermost) {
-            return;
+            return number + 1;
         }
         if (step == unwind_outcome::unknown) {
             exact = false;
             if (!(number == 0 && !place.executable ? step_over_bad_call(memory, registers)
                                                    : step_by_frame_pointer(memory, registers))) {
-                return;
+                return number + 1;
             }
         }
+    }
+    return most_frames;
+}
+
+void print_backtrace(const trap_frame& frame) {
+    const program_memory memory;
+    unwind_registers registers = registers_of(frame);
+    if (unwind_stack(memory, registers) <= 2) {
+        search_stack(memory, registers.value[unwind_registers::rsp]);
     }
 }
 
