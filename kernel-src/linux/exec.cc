@@ -142,8 +142,9 @@ result<void> map_segment(const loaded_file& from, const elf_segment& segment) {
         request.offset = align_down(segment.offset, page_size);
         TRY(space.map(std::move(request)));
         mapped_end = align_up(file_end, page_size);
+        // To the end of the page: ld.so takes its first memory from behind its bss, and trusts it.
         if (segment.memory_size > segment.file_size) {
-            TRY(zero_tail(file_end, std::min(mapped_end, address + segment.memory_size)));
+            TRY(zero_tail(file_end, mapped_end));
         }
     }
     if (mapped_end < end) {
