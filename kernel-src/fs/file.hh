@@ -24,6 +24,7 @@ class epoll_file;
 class signalfd_file;  // linux/signalfd.cc
 class inode;
 class pipe_buffer;
+class timerfd_file;
 class inotify_file;
 class dentry;
 class socket;
@@ -97,6 +98,7 @@ public:
     virtual epoll_file* as_epoll() { return nullptr; }
     virtual signalfd_file* as_signalfd() { return nullptr; }
     virtual pipe_buffer* as_pipe() { return nullptr; }
+    virtual timerfd_file* as_timerfd() { return nullptr; }
     virtual inotify_file* as_inotify() { return nullptr; }
 
     // A descriptor of the program was closed (POSIX locks go, epoll interest ends with the last one).
