@@ -3,6 +3,8 @@
 // Free stacks are a linked list through their own first word. Lock: `lock` (irq).
 #include "core/kernel_stack.hh"
 
+#include <bit>
+
 #include "arch/x86_64/machine.hh"
 #include "core/page.hh"
 #include "core/sched.hh"
@@ -30,9 +32,11 @@ result<u64> allocate_kernel_stack() {
     }
     constexpr usize pages = kernel_stack_size / page_size;
     const u64 area = TRY(reserve_dynamic(kernel_stack_size + page_size)) + page_size;
+    // One block, so that a buffer on a stack is contiguous for a device.
+    page* block = TRY(alloc_pages(std::bit_width(pages - 1)));
     for (usize i = 0; i < pages; ++i) {
-        page* frame = TRY(alloc_page());
-        TRY(map_kernel_page(area + i * page_size, page_to_phys(*frame), kernel_mapping::data));
+        TRY(map_kernel_page(area + i * page_size, page_to_phys(*block) + i * page_size,
+                            kernel_mapping::data));
     }
     return area;
 }

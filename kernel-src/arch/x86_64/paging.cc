@@ -187,7 +187,14 @@ void* phys_to_virt(u64 address) {
 
 u64 virt_to_phys(const void* address) {
     const auto value = reinterpret_cast<u64>(address);
-    return value >= layout::image_base ? image_physical(value) : value - layout::direct_map;
+    if (value >= layout::image_base) {
+        return image_physical(value);
+    }
+    if (value >= layout::dynamic_start && value < layout::dynamic_end) {
+        // Kernel stacks: a device may be given a buffer there. Their pages are contiguous.
+        return (*entry_for(value, 0, nullptr) & pte::address_mask) + value % page_size;
+    }
+    return value - layout::direct_map;
 }
 
 u64 page_to_phys(const page& frame) {

@@ -92,3 +92,10 @@ void assertion_failed(const char* condition, const char* file, int line) {
 extern "C" void __cxa_pure_virtual() {
     kiln::panic("a pure virtual function was called");
 }
+
+// libstdc++'s range checks (string_view::substr and such) end here.
+namespace std {
+void __throw_out_of_range_fmt(const char* what, ...) {
+    kiln::panic("out of range: {}", what);
+}
+}  // namespace std

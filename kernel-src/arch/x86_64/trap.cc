@@ -190,6 +190,9 @@ void program_exception(trap_frame& frame) {
 }
 
 void handle_exception(trap_frame& frame) {
+    if (from_program(frame) && !current_thread().is_user) {
+        die(frame, read_cr2());  // a kernel thread jumped below its half
+    }
     if (frame.vector == exception::page_fault) {
         page_fault(frame);
         return;
