@@ -24,6 +24,7 @@
 #include "linux/entry.hh"
 #include "linux/exec.hh"
 #include "linux/process.hh"
+#include "linux/syscall_table.hh"
 #include "linux/task.hh"
 #include "lib/sentence.hh"
 
@@ -150,6 +151,9 @@ void run_init(void* argument) {
         must(merge_configs(has_root ? read_image_manifest() : app_config{}, std::move(boot_line), why),
              why);
     set_exit_action(config.at_exit);
+    if (config.trace_system_calls) {
+        the_syscall_observer.store(trace_syscall);
+    }
     mount_scratch(config);
     log_debug("mounts done");
     start_network(config);

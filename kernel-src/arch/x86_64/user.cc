@@ -91,7 +91,7 @@ result<string> copy_string_from_user(u64 from, usize limit) {
         return err::nametoolong;
     }
     string text;
-    TRY(text.append({}));
+    TRY(text.append(std::string_view()));
     char piece[256];
     for (usize done = 0; done < static_cast<usize>(length);) {
         const usize step = std::min(sizeof(piece), static_cast<usize>(length) - done);
