@@ -19,6 +19,7 @@ network_stack::~network_stack() {
         client = nullptr;
     }
     for (usize i = 0; i < interface_count(); ++i) {
+        delete _ndp[i];
         delete _interfaces[i];
     }
 }
@@ -48,7 +49,10 @@ result<interface*> network_stack::add_device(net_device& device) {
     const usize length = format_to(name, "eth{}", count - 1);
     unique<interface> made = TRY(make_unique<interface>(*this, std::string_view(name, length),
                                                         static_cast<u32>(count + 1), &device));
+    unique<neighbour_discovery> discovery =
+        TRY(make_unique<neighbour_discovery>(*made));
     interface* added = made.leak();
+    _ndp[count] = discovery.leak();
     _interfaces[count] = added;
     _interface_count.store(count + 1, std::memory_order_release);
     added->set_up(true);
@@ -176,8 +180,10 @@ result<void> network_stack::configure(interface& which, const configuration& wan
             TRY(add_default_route(which, wanted.gateways[i], false));
         }
         address_configured();
+        discovery_of(which).start();
         return {};
     }
+    discovery_of(which).start();
     unique<dhcp_client> client = TRY(make_unique<dhcp_client>(which, wanted.host_name));
     dhcp_client* started = client.leak();
     _dhcp[which.index() - 1] = started;

@@ -12,6 +12,7 @@
 #include "net/flow_table.hh"
 #include "net/interface.hh"
 #include "net/ip.hh"
+#include "net/ndp.hh"
 #include "net/port_table.hh"
 #include "net/reassembly.hh"
 #include "net/route.hh"
@@ -73,6 +74,7 @@ public:
     void request_attention(flow& which);
     void run_pending();
 
+    neighbour_discovery& discovery_of(interface& on) { return *_ndp[on.index() - 1]; }
     // An IPv4 packet that is for none of our addresses, while an address is being asked for.
     bool unconfigured_input(interface& on, const packet_buffer& packet);
     bool dhcp_input(packet_ptr& packet);
@@ -106,6 +108,7 @@ private:
     ip_address _name_servers[configuration::max_name_servers];
     usize _name_server_count = 0;
     dhcp_client* _dhcp[max_interfaces]{};
+    neighbour_discovery* _ndp[max_interfaces]{};
 
     channel _looped{16384};
     std::atomic<flow*> _attention{nullptr};

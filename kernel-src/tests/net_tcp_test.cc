@@ -1,6 +1,8 @@
 // TCP between two stacks joined by a wire in memory.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "net/tcp_socket.hh"
 #include "tests/net/link.hh"
 
@@ -142,4 +144,36 @@ TEST_F(tcp_pair, loops_back) {
     server = listener->accept(true).take();
     transfer(*client, *server, 1 << 20);
     transfer(*server, *client, 1 << 20);
+}
+
+TEST_F(tcp_pair, speaks_ipv6) {
+    link.run(5 * ns_per_s);  // link-local addresses come up
+    auto add = [](machine& at, std::string_view text) {
+        ASSERT_TRUE(add_interface_address(*at.eth, {.prefix = prefix(text)}).ok());
+    };
+    add(left, "2001:db8::1/64");
+    add(right, "2001:db8::2/64");
+    listener = make_ref<tcp_socket>(right.stack, address_family::inet6).take();
+    ASSERT_TRUE(listener->bind(to_sockaddr("::", 80)).ok());
+    ASSERT_TRUE(listener->listen(5).ok());
+    client = make_ref<tcp_socket>(left.stack, address_family::inet6).take();
+    ASSERT_EQ(client->connect(to_sockaddr("2001:db8::2", 80), true).error(), err::inprogress);
+    ASSERT_TRUE(link.run_until([&] { return (listener->poll_events() & poll_event::in) != 0; }));
+    server = listener->accept(true).take();
+    transfer(*client, *server, 300000);
+    // The same listener takes IPv4, seen as mapped.
+    ref<tcp_socket> four = make_ref<tcp_socket>(left.stack, address_family::inet).take();
+    ASSERT_EQ(four->connect(to_sockaddr("10.0.0.2", 80), true).error(), err::inprogress);
+    ASSERT_TRUE(link.run_until([&] { return (listener->poll_events() & poll_event::in) != 0; }));
+    ref<socket> mapped = listener->accept(true).take();
+    socket_address name;
+    ASSERT_TRUE(mapped->peer_address(name).ok());
+    char text[48];
+    sockaddr_in6 in6;
+    std::memcpy(&in6, name.bytes, sizeof(in6));
+    EXPECT_EQ(std::string_view(text, format_address(ip_address::v6_bytes(in6.address), text)),
+              "10.0.0.1");
+    EXPECT_EQ(name.size, 28u);
+    four->close();
+    mapped->close();
 }
