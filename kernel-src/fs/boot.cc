@@ -41,7 +41,8 @@ result<void> mount_standard_filesystems() {
     TRY(mount_at("/dev", *devices));
     TRY(mount_tmpfs("/dev/shm", {}));
     TRY(mount_at("/proc", the_proc()));
-    return mount_at("/sys", the_sys());
+    TRY(mount_at("/sys", the_sys()));
+    return fill_views != nullptr ? fill_views() : result<void>();
 }
 
 }  // namespace kiln

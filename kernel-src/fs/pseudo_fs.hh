@@ -87,6 +87,9 @@ private:
 pseudo_fs& the_proc();
 pseudo_fs& the_sys();
 
+// Puts the views of the layers above into both, at boot; provided by linux/, weak for the host tests.
+[[gnu::weak]] result<void> fill_views();
+
 // The number of a numbered entry, and that of the one above it, by the key of what is below.
 inline constexpr u32 key_number(u64 key) { return static_cast<u32>(key); }
 inline constexpr u32 key_outer_number(u64 key) { return static_cast<u32>(key >> 32); }

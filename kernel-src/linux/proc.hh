@@ -1,0 +1,12 @@
+// The views on the kernel's objects in /proc and /sys. Registered once at boot.
+#pragma once
+
+#include "lib/result.hh"
+
+namespace kiln {
+
+result<void> add_process_views();  // /proc/<pid>
+result<void> add_system_views();   // the rest of /proc
+result<void> add_sys_views();      // /sys
+
+}  // namespace kiln
