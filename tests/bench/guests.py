@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,16 +22,17 @@ HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 BUILD = TOP / "build" / "bench"
 
-sys.path.insert(0, str(TOP / "kernel-src" / "tools"))
+sys.path[:0] = [str(TOP / "kernel-src" / "tools"), str(TOP / "tests" / "lib")]
 from kilnrun import backlog  # noqa: E402
+from redis_guest import NotReady as BenchError  # noqa: E402
+from redis_guest import bake, free_port  # noqa: E402
+from redis_guest import run_checked as _run  # noqa: E402
+
+__all__ = ["BUILD", "BenchError", "Guest", "bake", "debian_kernel", "free_port", "kiln", "linux"]
 
 # What the guest needs; what these depend on is found in the modules themselves.
 MODULES = ("virtio_pci", "virtio_net")
 _MACHINE = "q35,sata=off,smbus=off,smm=off,vmport=off"
-
-
-class BenchError(Exception):
-    """Something needed for measuring is not there."""
 
 
 @dataclass
@@ -72,33 +72,6 @@ class Guest:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def free_port() -> int:
-    """A port of the host that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _run(command: list[str], **more: object) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)  # type: ignore[call-overload]
-    if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-15:]
-        raise BenchError(f"{command[0]} failed:\n" + "\n".join(last))
-    return str(done.stdout)
-
-
-def bake() -> dict[str, str]:
-    """Kernel and image by the collection's own roles, from this checkout."""
-    facts = BUILD / "images.json"
-    tree = _run(["sh", str(TOP / "tools" / "tree")]).strip()
-    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": tree, "LC_ALL": "C.UTF-8"}
-    command = ["ansible-playbook", "-i", "localhost,", str(HERE / "images.yml")]
-    _run([*command, "-e", json.dumps({"facts_file": str(facts)})], env=environment)
-    found: dict[str, str] = json.loads(facts.read_text())
-    return found
 
 
 def kiln(kernel: Path, root: Path) -> Guest:
