@@ -115,7 +115,7 @@ program_start load(const app_config& config) {
     return start;
 }
 
-void start_program(const program_start& start) {
+void start_program(const program_start& start, std::string_view path) {
     trap_frame frame{};
     frame.rip = start.rip;
     frame.rsp = start.rsp;
@@ -128,6 +128,7 @@ void start_program(const program_start& start) {
         refuse_to_start("no memory for the program's first thread");
     }
     first->owner = made.value();
+    set_comm(*first, path.substr(path.rfind('/') + 1));
     clock_refine();
     report_started();
     start_thread(*made.value());
@@ -165,7 +166,7 @@ void run_init(void* argument) {
     the_address_space().start(root_table());
     const program_start start = load(config);
     log_debug("{} loaded", config.argv[0].view());
-    start_program(start);
+    start_program(start, config.argv[0].view());
 }
 
 }  // namespace

@@ -31,6 +31,11 @@ Made from the kernel's sources by `make docs` (kernel-src/tools/syscall_table.py
 The numbers and names are those of Linux on x86-64. A call that is missing returns `ENOSYS`, and the kernel says
 its name and arguments once. An unknown option inside a call that is there returns the error that Linux returns.
 
+A call changes rax, rcx and r11, as on Linux, and besides that the arithmetic flags and the direction flag, which
+Linux gives back: nothing but a test looks at them after a call.
+
+Signals that stop a process (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU) do nothing: there is nobody who could continue it.
+
 """
 
 

@@ -1,4 +1,6 @@
-/* A system call keeps every register but rax, rcx and r11, and the direction flag's meaning. */
+/* A system call keeps every register but rax, rcx and r11,; Linux keeps the flags, too.
+ * @differs "flags & 0x400: yes" => "flags & 0x400: no"
+ */
 #include "t.h"
 
 int main(void) {
