@@ -121,7 +121,10 @@ result<usize> inet_socket::get_option(i32 level, i32 name, std::span<std::byte> 
         return get_ip_option(name, value);
     }
     if (level == socket_level::ipv6) {
-        return is_v6() ? get_ipv6_option(name, value) : result<usize>(err::noprotoopt);
+        return is_v6() ? get_ipv6_option(name, value) : result<usize>(err::opnotsupp);
+    }
+    if (level != socket_level::socket) {
+        return is_v6() ? err::noprotoopt : err::opnotsupp;
     }
     return socket::get_option(level, name, value);
 }

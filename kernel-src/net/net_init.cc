@@ -1,6 +1,7 @@
 // kernel only: the one stack of the kernel, its devices and its thread.
 #include "core/log.hh"
 #include "net/device_registry.hh"
+#include "net/netlink.hh"
 #include "net/socket_factory.hh"
 #include "net/stack.hh"
 #include "net/unix_socket.hh"
@@ -65,6 +66,14 @@ result<ref<socket>> make_socket(i32 family, i32 type, i32 protocol) {
     }
     if (family == address_family::local) {
         return make_unix_socket(type, protocol);
+    }
+    if (family == address_family::netlink) {
+        if (type != socket_type::raw && type != socket_type::datagram) {
+            return err::socktnosupport;
+        }
+        return protocol == 0 ? result<ref<socket>>(ref<socket>(TRY(make_ref<netlink_socket>(
+                                   the_network(), static_cast<u16>(type)))))
+                             : err::protonosupport;
     }
     return err::afnosupport;
 }

@@ -346,8 +346,8 @@ result<ref<socket>> tcp_socket::accept(bool nonblocking) {
         if (nonblocking) {
             return err::again;
         }
-        TRY(wait_for([this] { return (poll_events() & poll_event::in) != 0; }, until,
-                     _options.receive_timeout != never));
+        TRY(wait_for([this] { return (poll_events() & (poll_event::in | poll_event::hangup)) != 0; },
+                     until, _options.receive_timeout != never));
     }
 }
 

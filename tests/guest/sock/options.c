@@ -68,6 +68,8 @@ int main(void) {
     CALL(getsockopt(fd, SOL_SOCKET, SO_TYPE, &got, &(socklen_t){1}));
     CALL(getsockopt(99, SOL_SOCKET, SO_TYPE, &got, &(socklen_t){4}));
     char name[16] = {0};
+    CALL(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+    CALL(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "none", 4));
     CALL(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &(socklen_t){16}));
     SAY("%s", name);
     struct tcp_info info;
