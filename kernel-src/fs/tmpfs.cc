@@ -144,12 +144,14 @@ result<tmpfs_entry*> tmpfs_inode::make_entry(std::string_view name, ref<inode> t
     entry->number = _next_entry++;
     _by_name.insert(*entry);
     _by_number.insert(*entry);
+    ++_entry_count;
     return entry;
 }
 
 void tmpfs_inode::drop_entry(tmpfs_entry& entry) {
     _by_name.remove(entry);
     _by_number.remove(entry);
+    --_entry_count;
     delete &entry;
 }
 
@@ -285,7 +287,7 @@ result<void> tmpfs_inode::status(file_status& to) {
 }
 
 u64 tmpfs_inode::size() {
-    return _pages ? _pages->size() : is_symlink() ? _link.size() : is_directory() ? 20 * (links + 1) : 0;
+    return _pages ? _pages->size() : is_symlink() ? _link.size() : is_directory() ? 20 * (2 + _entry_count) : 0;
 }
 
 page_cache* tmpfs_inode::pages() {

@@ -78,6 +78,7 @@ private:
 
     tree<tmpfs_entry, &tmpfs_entry::by_name, name_order> _by_name;
     tree<tmpfs_entry, &tmpfs_entry::by_number, number_order> _by_number;
+    u64 _entry_count = 0;
     u64 _next_entry = 3;  // 1 and 2 are "." and ".."
     ref<tmpfs_pages> _pages;
     ref<pipe_buffer> _fifo;
