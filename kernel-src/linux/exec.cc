@@ -354,6 +354,8 @@ result<void> load_program(const program_request& request, program_start& out) {
         interpreter_base = TRY(place_interpreter(program, out.rip));
     }
     out.rsp = TRY(make_stack(request, path, program, stack_top, interpreter_base));
+    log_debug("{} lies at {:x}, its interpreter at {:x}, entry {:x}", path, program.bias,
+              interpreter_base, out.rip);
     return {};
 }
 
