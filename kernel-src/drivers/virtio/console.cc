@@ -52,13 +52,15 @@ static_assert(sizeof(control_memory) <= page_size);
 struct known_port {
     std::string_view name;
     byte_port* console_ports::*role;
+    u32 receive_pages;
+    u32 transmit_pages;
 };
 constexpr known_port known_ports[] = {
-    {"kiln.stdin", &console_ports::standard_input},
-    {"kiln.stdout", &console_ports::standard_output},
-    {"kiln.stderr", &console_ports::standard_error},
-    {"kiln.log", &console_ports::log},
-    {"kiln.control", &console_ports::control},
+    {"kiln.stdin", &console_ports::standard_input, 8, 0},
+    {"kiln.stdout", &console_ports::standard_output, 0, 8},
+    {"kiln.stderr", &console_ports::standard_error, 0, 4},
+    {"kiln.log", &console_ports::log, 0, 4},
+    {"kiln.control", &console_ports::control, 2, 2},
 };
 
 struct port_slot {
@@ -248,7 +250,7 @@ void console::use(port_slot& named, u32 number) {
     if (role != nullptr) {
         return;  // two ports of one name: the first has it
     }
-    auto outcome = named.port.attach();
+    auto outcome = named.port.attach(named.known->receive_pages, named.known->transmit_pages);
     if (!outcome.ok()) {
         log_warning("virtio-console: no memory for port {}", named.known->name);
         return;

@@ -9,13 +9,14 @@
 
 namespace kiln::virtio {
 
-result<void> console_port::attach() {
-    const u32 usable = std::min<u32>(queue_entries, _transmit.size());
+result<void> console_port::attach(u32 receive_pages, u32 transmit_pages) {
+    const u32 usable = std::min({u32{queue_entries}, u32{_transmit.size()}, transmit_pages});
     for (u32 i = 0; i < usable; ++i) {
         page* memory = TRY(alloc_page());
         _transmit_buffers[i].data = static_cast<std::byte*>(page_data(*memory));
     }
-    for (u32 i = 0; i < std::min<u32>(queue_entries, _receive.size()); ++i) {
+    const u32 offered = std::min({u32{queue_entries}, u32{_receive.size()}, receive_pages});
+    for (u32 i = 0; i < offered; ++i) {
         page* memory = TRY(alloc_page());
         _receive_buffers[i].data = static_cast<std::byte*>(page_data(*memory));
     }
@@ -30,6 +31,7 @@ result<void> console_port::attach() {
     if (_receive.publish()) {
         _receive_doorbell.ring();
     }
+    _writable = usable != 0;
     _attached = true;
     return {};
 }
@@ -185,6 +187,9 @@ bool console_port::all_sent() {
 }
 
 result<usize> console_port::write(std::span<const std::byte> from, bool nonblocking) {
+    if (!_writable) {
+        return err::io;
+    }
     usize sent = 0;
     for (;;) {
         sent += send_some(from.subspan(sent));

@@ -22,8 +22,9 @@ public:
         _receive_doorbell = receive;
         _transmit_doorbell = transmit;
     }
-    // Takes the memory for buffers and gives the device those to receive into. Once.
-    result<void> attach();
+    // Takes the memory for so many buffers each way (at most queue_entries; none for a direction that
+    // is not used) and gives the device those to receive into. Once.
+    result<void> attach(u32 receive_pages, u32 transmit_pages);
     bool attached() const { return _attached; }
 
     // From the interrupt handler.
@@ -68,6 +69,7 @@ private:
     buffer* _current = nullptr;  // being read
     bool _host_open = false;
     bool _attached = false;
+    bool _writable = false;
 };
 
 }  // namespace kiln::virtio
