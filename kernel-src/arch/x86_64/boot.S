@@ -115,9 +115,8 @@ ap_protected:
     orl $0x80010001, %eax
     movl %eax, %cr0
     leal (ap_long - ap_start)(%ebx), %eax
-    movl %eax, (ap_far_pointer - ap_start)(%ebx)
-    movw $8, (ap_far_pointer - ap_start + 4)(%ebx)
-    ljmpl *(ap_far_pointer - ap_start)(%ebx)
+    movl %eax, (ap_long_pointer - ap_start)(%ebx)
+    ljmpl *(ap_long_pointer - ap_start)(%ebx)
 
     .code64
 ap_long:
@@ -141,9 +140,13 @@ ap_gdt:
 ap_gdt_pointer:
     .word 31
     .long 0
+// One pointer a jump: several CPUs may be here at once, and all write the same into each.
 ap_far_pointer:
     .long 0
     .word 16
+ap_long_pointer:
+    .long 0
+    .word 8
     .balign 8
 ap_start_arguments:
     .quad 0                     // CR3

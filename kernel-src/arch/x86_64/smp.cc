@@ -21,7 +21,8 @@ namespace {
 
 // Conventional memory that no firmware uses: the page of the start code.
 constexpr u64 start_page = 0x8000;
-constexpr u64 start_limit_ns = 100 * ns_per_ms;
+// They come within a millisecond, unless the host has other things to do.
+constexpr u64 start_limit_ns = 2 * ns_per_s;
 // INIT takes effect at once on everything since the Pentium 4; a short pause is for the emulators.
 constexpr u64 init_pause_ns = 50'000;
 
@@ -85,6 +86,28 @@ void send_start(u32 wanted) {
     }
 }
 
+bool has_started(u32 apic_id) {
+    for (u32 number = 1; number < started.load(std::memory_order_acquire); ++number) {
+        if (cpu_block(number).apic_id == apic_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Whoever is late must not find the identity mapping gone: INIT makes it wait for ever.
+void give_up_on_late_cpus(u32 wanted) {
+    log_warning("{} of {} CPUs did not start; going on with {}", wanted - started.load(), wanted,
+                started.load());
+    const acpi::madt_information& madt = acpi::tables().madt;
+    for (u32 i = 0; i < madt.cpu_total; ++i) {
+        const u32 apic_id = madt.cpu[i].apic_id;
+        if (madt.cpu[i].enabled && apic_id != apic_id_here() && !has_started(apic_id)) {
+            send_init(apic_id);
+        }
+    }
+}
+
 }  // namespace
 
 extern "C" [[noreturn]] void start_other_cpu(u32 number) {
@@ -118,11 +141,9 @@ void start_other_cpus() {
             cpu_relax();
         }
         if (started.load() < wanted) {
-            log_warning("{} of {} CPUs did not start; going on with {}", wanted - started.load(),
-                        wanted, started.load());
+            give_up_on_late_cpus(wanted);
         }
     }
-    // Whoever is late finds the identity mapping gone and stops there.
     remove_identity_mapping();
     set_cpu_count(started.load());
     may_run.store(true, std::memory_order_release);
