@@ -1,6 +1,7 @@
 // What a file system needs of a disk. drivers/ implements it; fs/ and the boot code use it.
 #pragma once
 
+#include <atomic>
 #include <span>
 #include <string_view>
 
@@ -33,6 +34,14 @@ public:
     virtual result<void> flush() = 0;
 
     list_node link;
+
+    // For /proc/diskstats; counted by whoever reads.
+    void count_read(u64 bytes) {
+        read_requests.fetch_add(1, std::memory_order_relaxed);
+        read_bytes.fetch_add(bytes, std::memory_order_relaxed);
+    }
+    std::atomic<u64> read_requests{0};
+    std::atomic<u64> read_bytes{0};
 };
 
 // The registry, in the order of discovery. Drivers register at boot; devices never go.

@@ -55,6 +55,7 @@ public:
     // Waits until something is ready or the deadline; how many events were put. Zero at the deadline.
     result<usize> wait(epoll_sink& sink, usize limit, u64 deadline);
 
+    result<u64> seek(i64, int) override { return u64{0}; }
     u32 poll_events() override;
     wait_queue* poll_queue() override { return &_waiters; }
     result<usize> describe(std::span<char> to) override;

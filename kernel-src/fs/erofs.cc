@@ -207,7 +207,11 @@ result<void> read_pages(block_device& device, u64 offset, u64 bytes, std::span<p
             return err::inval;
         }
     }
-    return count == 0 ? result<void>() : device.read_scattered(offset, {pieces, count});
+    if (count == 0) {
+        return {};
+    }
+    device.count_read(bytes);
+    return device.read_scattered(offset, {pieces, count});
 }
 
 }  // namespace kiln

@@ -174,6 +174,7 @@ result<void> compressed_pages::expand(usize index, std::span<const std::byte> da
 result<void> compressed_pages::read_group(usize first, usize last, std::span<std::byte> input,
                                           page_writer& to) {
     const u64 offset = u64{_extents[first].block} << _filesystem.block_bits();
+    _filesystem.device().count_read(input.size());
     TRY(_filesystem.device().read(offset, input));
     for (usize index = first; index < last; ++index) {
         const usize length = bytes_of(_extents[index]);

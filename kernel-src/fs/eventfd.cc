@@ -13,6 +13,7 @@ public:
 
     result<usize> read(io_vector& to, u64&) override;
     result<usize> write(io_vector& from, u64&) override;
+    result<u64> seek(i64, int) override { return u64{0}; }
     u32 poll_events() override;
     wait_queue* poll_queue() override { return &_waiters; }
     result<usize> describe(std::span<char> to) override { return format_to(to, "anon_inode:[eventfd]"); }

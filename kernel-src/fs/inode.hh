@@ -22,6 +22,10 @@
 
 namespace kiln {
 
+namespace seal_bit {
+inline constexpr u32 seal = 1, shrink = 2, grow = 4, write = 8, future_write = 16, exec = 32;
+}
+
 class page_cache;
 class lock_list;
 class inotify_list;
@@ -110,6 +114,8 @@ public:
     virtual page_cache* pages() { return nullptr; }
     virtual result<void> resize(u64 size);  // `lock` is held
     virtual result<void> allocate(int mode, u64 offset, u64 length);  // `lock` is held
+    // F_SEAL_* (memfd_create(2)); null for files that cannot be sealed.
+    virtual std::atomic<u32>* seals() { return nullptr; }
     // Makes room for a write of [offset, offset + length) before it is done. `lock` is held.
     virtual result<void> prepare_write(u64 offset, u64 length);
 

@@ -73,7 +73,7 @@ result<u64> plain_seek(u64 position, u64 size, i64 offset, int whence) {
     }
     const i64 target = static_cast<i64>(base + static_cast<u64>(offset));
     if (target < 0) {
-        return offset > 0 ? err::overflow : err::inval;
+        return err::inval;
     }
     return static_cast<u64>(target);
 }
@@ -150,7 +150,11 @@ result<void> regular_file::allocate(int mode, u64 offset, u64 length) {
     return {};
 }
 
-result<ref<vm_object>> regular_file::mapping(bool) {
+result<ref<vm_object>> regular_file::mapping(bool writable_shared) {
+    const std::atomic<u32>* const seals = node().seals();
+    if (writable_shared && seals != nullptr && (*seals & (seal_bit::write | seal_bit::future_write)) != 0) {
+        return err::perm;
+    }
     return ref<vm_object>(node().pages());
 }
 

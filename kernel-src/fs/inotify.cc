@@ -50,6 +50,7 @@ public:
     ~inotify_file() override;
 
     result<usize> read(io_vector& to, u64& position) override;
+    result<u64> seek(i64, int) override { return u64{0}; }
     u32 poll_events() override { return _queued != 0 ? poll_event::in | poll_event::rdnorm : 0; }
     wait_queue* poll_queue() override { return &_waiters; }
     result<usize> describe(std::span<char> to) override { return format_to(to, "anon_inode:inotify"); }

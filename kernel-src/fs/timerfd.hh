@@ -22,6 +22,7 @@ public:
     setting get();
 
     result<usize> read(io_vector& to, u64& position) override;
+    result<u64> seek(i64, int) override { return u64{0}; }
     u32 poll_events() override;
     wait_queue* poll_queue() override { return &_waiters; }
     result<usize> describe(std::span<char> to) override;

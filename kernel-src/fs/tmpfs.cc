@@ -309,6 +309,9 @@ result<void> tmpfs_inode::resize(u64 new_size) {
         return err::inval;
     }
     const u64 old_size = _pages->size();
+    if ((new_size < old_size && sealed(seal_bit::shrink)) || (new_size > old_size && sealed(seal_bit::grow))) {
+        return err::perm;
+    }
     if (new_size < old_size) {
         _pages->set_size(new_size);
         _pages->drop_pages((new_size + page_size - 1) >> page_shift, ~u64{0});
@@ -339,7 +342,10 @@ result<void> tmpfs_inode::allocate(int how, u64 offset, u64 length) {
         return err::opnotsupp;
     }
     if ((how & punch_hole) != 0) {
-        return punch(offset, length);
+        return sealed(seal_bit::write | seal_bit::future_write) ? err::perm : punch(offset, length);
+    }
+    if (sealed(seal_bit::grow) && (how & keep_size) == 0 && offset + length > _pages->size()) {
+        return err::perm;
     }
     const u64 end_page = (offset + length + page_size - 1) >> page_shift;
     const u64 first_page = offset >> page_shift;
@@ -356,7 +362,11 @@ result<void> tmpfs_inode::allocate(int how, u64 offset, u64 length) {
     return {};
 }
 
-result<void> tmpfs_inode::prepare_write(u64, u64) {
+result<void> tmpfs_inode::prepare_write(u64 offset, u64 length) {
+    const bool grows = offset + length > _pages->size();
+    if (sealed(seal_bit::write | seal_bit::future_write) || (grows && sealed(seal_bit::grow))) {
+        return err::perm;
+    }
     return {};
 }
 
@@ -376,10 +386,11 @@ result<tmpfs*> unnamed() {
 
 }  // namespace
 
-result<ref<file>> make_memory_file(std::string_view name, u32 flags) {
+result<ref<file>> make_memory_file(std::string_view name, u32 flags, bool sealable) {
     tmpfs* const owner = TRY(unnamed());
     ref<inode> made = TRY(make_tmpfs_inode(*owner, mode_bit::regular | 0777, 0));
     made->links = 0;
+    made->seals()->store(sealable ? 0 : seal_bit::seal);
     ref<inode> top = TRY(owner->root());
     ref<dentry> root = TRY(dcache::make_root(std::move(top)));
     ref<dentry> entry = TRY(dcache::enter(*root, name, made, false));

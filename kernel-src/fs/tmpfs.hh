@@ -44,7 +44,7 @@ private:
 };
 
 // An unnamed file in memory, for memfd_create. `name` is what /proc/self/maps shows.
-result<ref<file>> make_memory_file(std::string_view name, u32 flags);
+result<ref<file>> make_memory_file(std::string_view name, u32 flags, bool sealable);
 
 // Pages in all tmpfs, for Shmem of /proc/meminfo.
 u64 shared_memory_pages();

@@ -31,6 +31,11 @@ struct tmpfs_entry : noncopyable {
     tree_node by_number;
 };
 
+struct tmpfs_attribute {
+    string name;
+    vector<std::byte> value;
+};
+
 class tmpfs_inode final : public inode {
 public:
     tmpfs_inode(tmpfs& owner, u32 initial_mode, u64 special_device);
@@ -54,6 +59,11 @@ public:
     result<void> resize(u64 size) override;
     result<void> allocate(int mode, u64 offset, u64 length) override;
     result<void> prepare_write(u64 offset, u64 length) override;
+    std::atomic<u32>* seals() override { return _pages ? &_seals : nullptr; }
+    result<usize> get_xattr(std::string_view name, std::span<std::byte> to) override;
+    result<usize> list_xattrs(std::span<std::byte> to) override;
+    result<void> set_xattr(std::string_view name, std::span<const std::byte> value, int flags) override;
+    result<void> remove_xattr(std::string_view name) override;
 
 private:
     friend result<ref<inode>> make_tmpfs_inode(tmpfs& owner, u32 mode, u64 special_device);
@@ -75,11 +85,15 @@ private:
     void drop_entry(tmpfs_entry& entry);
     result<void> exchange_entries(tmpfs_entry& mine, tmpfs_inode& other, tmpfs_entry& theirs);
     result<void> punch(u64 offset, u64 length);
+    bool sealed(u32 bits) const { return (_seals.load(std::memory_order_relaxed) & bits) != 0; }
+    usize find_attribute(std::string_view name) const;
 
     tree<tmpfs_entry, &tmpfs_entry::by_name, name_order> _by_name;
     tree<tmpfs_entry, &tmpfs_entry::by_number, number_order> _by_number;
     u64 _entry_count = 0;
     u64 _next_entry = 3;  // 1 and 2 are "." and ".."
+    std::atomic<u32> _seals{seal_bit::seal};
+    vector<tmpfs_attribute> _attributes;
     ref<tmpfs_pages> _pages;
     ref<pipe_buffer> _fifo;
     string _link;

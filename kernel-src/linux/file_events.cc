@@ -112,7 +112,7 @@ SYSCALL(memfd_create, u64 name_address, u32 flags) {
     }
     string name = TRY(string::copy("memfd:"));
     TRY(name.append(given.value()));
-    ref<file> made = TRY(make_memory_file(name, open_flag::rdwr | open_flag::largefile));
+    ref<file> made = TRY(make_memory_file(name, open_flag::rdwr | open_flag::largefile, (flags & allow_sealing) != 0));
     return TRY(install_descriptor(std::move(made), (flags & close_on_exec) != 0));
 }
 

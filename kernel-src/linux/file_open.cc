@@ -6,6 +6,7 @@
 #include "linux/path_arguments.hh"
 #include "linux/process.hh"
 #include "linux/syscall.hh"
+#include "mm/page_cache.hh"
 
 namespace kiln {
 namespace {
@@ -304,6 +305,35 @@ result<i64> pipe_size(file& open, u32 command, u64 argument) {
     return static_cast<i64>(TRY(pipe->set_capacity(argument)));
 }
 
+result<i64> add_seals(file& open, u64 wanted) {
+    constexpr u64 known = 63;
+    inode* const target = open.get_inode();
+    if (target == nullptr || target->seals() == nullptr || (wanted & ~known) != 0) {
+        return err::inval;
+    }
+    if (!open.writable()) {
+        return err::perm;
+    }
+    lock_guard guard(target->lock);
+    std::atomic<u32>& seals = *target->seals();
+    if ((seals & seal_bit::seal) != 0) {
+        return err::perm;
+    }
+    if ((wanted & seal_bit::write) != 0 && (seals & seal_bit::write) == 0 && target->pages()->mappings != 0) {
+        return err::busy;
+    }
+    seals |= static_cast<u32>(wanted);
+    return 0;
+}
+
+result<i64> get_seals(file& open) {
+    inode* const target = open.get_inode();
+    if (target == nullptr || target->seals() == nullptr) {
+        return err::inval;
+    }
+    return target->seals()->load();
+}
+
 bool allowed_on_path_files(u32 command) {
     return command == fcntl_command::duplicate || command == fcntl_command::duplicate_cloexec ||
            command == fcntl_command::get_descriptor_flags || command == fcntl_command::set_descriptor_flags ||
@@ -340,6 +370,8 @@ SYSCALL(fcntl, int fd, u32 command, u64 argument) {
         case fcntl_command::set_pipe_size:
         case fcntl_command::get_pipe_size: return pipe_size(*open, command, argument);
         case fcntl_command::get_lease: return lock_none;
+        case fcntl_command::add_seals: return add_seals(*open, argument);
+        case fcntl_command::get_seals: return get_seals(*open);
         default: return err::inval;
     }
 }

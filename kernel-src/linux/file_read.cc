@@ -21,6 +21,9 @@ result<void> range_array::fetch(u64 address, u64 count) {
             return err::inval;
         }
     }
+    for (usize i = 0; i < count; ++i) {
+        TRY(check_user_range(_ranges[i].base, _ranges[i].length));
+    }
     return {};
 }
 
@@ -94,6 +97,7 @@ SYSCALL(read, int fd, u64 buffer, usize size) {
     if (static_cast<i64>(size) < 0) {
         return err::inval;
     }
+    TRY(check_user_range(buffer, size));
     user_iovec range{buffer, size};
     io_vector to = io_vector::user(range);
     return read_into(*open, to);
@@ -104,6 +108,7 @@ SYSCALL(write, int fd, u64 buffer, usize size) {
     if (static_cast<i64>(size) < 0) {
         return err::inval;
     }
+    TRY(check_user_range(buffer, size));
     user_iovec range{buffer, size};
     io_vector from = io_vector::user(range);
     return write_from(*open, from);
@@ -130,6 +135,7 @@ SYSCALL(pread64, int fd, u64 buffer, usize size, i64 offset) {
         return err::inval;
     }
     ref<file> open = TRY(readable_file(fd));
+    TRY(check_user_range(buffer, size));
     user_iovec range{buffer, size};
     io_vector to = io_vector::user(range);
     return read_at_offset(*open, to, offset);
@@ -140,6 +146,7 @@ SYSCALL(pwrite64, int fd, u64 buffer, usize size, i64 offset) {
         return err::inval;
     }
     ref<file> open = TRY(writable_file(fd));
+    TRY(check_user_range(buffer, size));
     user_iovec range{buffer, size};
     io_vector from = io_vector::user(range);
     return write_at_offset(*open, from, offset);

@@ -7,6 +7,7 @@
 #include "core/entropy.hh"
 #include "core/page.hh"
 #include "core/thread.hh"
+#include "fs/block_device.hh"
 #include "fs/fd_table.hh"
 #include "fs/pseudo_fs.hh"
 #include "fs/tmpfs.hh"
@@ -166,6 +167,17 @@ result<void> show_filesystems(text_sink& to, u64) {
     return {};
 }
 
+// Reads are counted where file systems make them; times and queues are not measured.
+result<void> show_disks(text_sink& to, u64) {
+    u32 minor = 0;
+    for (block_device* disk = first_block_device(); disk != nullptr; disk = next_block_device(*disk)) {
+        format(to, " 254 {:7} {} {} 0 {} 0 0 0 0 0 0 0 0\n", minor, disk->name(), disk->read_requests.load(),
+               disk->read_bytes.load() / 512);
+        minor += 16;
+    }
+    return {};
+}
+
 // --- /proc/sys ---
 
 // A setting that programs read; writing it is accepted where Linux accepts it and changes nothing.
@@ -236,6 +248,7 @@ constexpr pseudo_node nodes[] = {
     {.path = "uptime", .read = show_uptime},
     {.path = "loadavg", .read = show_load},
     {.path = "version", .read = show_version},
+    {.path = "diskstats", .read = show_disks},
     {.path = "filesystems", .read = show_filesystems},
     {.path = "sys/kernel/ostype", .read = show_text<ostype>},
     {.path = "sys/kernel/osrelease", .read = show_text<release>},

@@ -83,6 +83,7 @@ public:
     }
     wait_queue* poll_queue() override { return &signal_arrivals(); }
     signalfd_file* as_signalfd() override { return this; }
+    result<u64> seek(i64, int) override { return u64{0}; }
 
     result<usize> describe(std::span<char> to) override {
         return format_to(to, "anon_inode:[signalfd]");

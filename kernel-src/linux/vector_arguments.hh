@@ -2,11 +2,17 @@
 #pragma once
 
 #include "core/io_vector.hh"
+#include "core/user.hh"
 #include "lib/vector.hh"
 
 namespace kiln {
 
 inline constexpr u64 most_ranges = 1024;  // UIO_MAXIOV
+
+// Whether the range may be the program's at all; whether it is mapped shows later.
+inline result<void> check_user_range(u64 address, u64 length) {
+    return length <= user_end && address <= user_end - length ? result<void>() : err::fault;
+}
 
 // Fetches and checks them; few ranges need no allocation. Must outlive the io_vector made of it.
 class range_array : noncopyable {

@@ -412,9 +412,7 @@ result<void> page_cache::make_page(u64 index) {
 }
 
 u64 page_cache::drop_pages(u64 first, u64 end) {
-    if (unmap_object_pages != nullptr && reference_count() != 0) {
-        unmap_object_pages(*this, first, end);
-    }
+    const u64 start = first;
     u64 dropped = 0;
     while (true) {
         page* gone = nullptr;
@@ -433,6 +431,10 @@ u64 page_cache::drop_pages(u64 first, u64 end) {
         ++dropped;
     }
     _filled.wake_all();
+    // After they are gone from the cache, or a fault could map one again; mappings hold references.
+    if (unmap_object_pages != nullptr && mappings.load(std::memory_order_acquire) != 0) {
+        unmap_object_pages(*this, start, end);
+    }
     if (dropped != 0) {
         pages_freed(dropped);
     }

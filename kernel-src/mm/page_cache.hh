@@ -40,7 +40,7 @@ public:
 
     // Pages that are there.
     u64 page_count() const { return _count.load(std::memory_order_relaxed); }
-    // Forgets the pages [first, end), after taking them out of mappings. Returns how many there were.
+    // Forgets the pages [first, end) and takes them out of mappings. Returns how many there were.
     u64 drop_pages(u64 first, u64 end);
     // The first page number from `index` on that is there (`present`) or is not; `limit` when there
     // is none before it.

@@ -26,7 +26,7 @@ std::vector<epoll_event> ready_now(epoll_file& epoll, usize limit = 64) {
     event_list found;
     auto count = epoll.wait(found, limit, 0);
     EXPECT_TRUE(count.ok());
-    EXPECT_EQ(count.value_or(0), found.events.size());
+    EXPECT_EQ(count.value(), found.events.size());
     return found.events;
 }
 
