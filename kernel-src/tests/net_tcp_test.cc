@@ -77,6 +77,7 @@ protected:
     machine left{1, prefix("10.0.0.1/24")};
     machine right{2, prefix("10.0.0.2/24")};
     wire link{left, right};
+    std::vector<ref<tcp_socket>> kept;
     ref<tcp_socket> listener;
     ref<socket> client;
     ref<socket> server;
@@ -144,6 +145,89 @@ TEST_F(tcp_pair, loops_back) {
     server = listener->accept(true).take();
     transfer(*client, *server, 1 << 20);
     transfer(*server, *client, 1 << 20);
+}
+
+// A card that cuts large sends and adds up checksums by itself is given both to do.
+TEST(tcp_offload, large_sends_go_down_whole) {
+    host::set_time(1000 * ns_per_s);
+    constexpr u32 all = device_feature::transmit_checksum | device_feature::tso4 | device_feature::tso6;
+    machine left{1, prefix("10.0.0.1/24"), all};
+    machine right{2, prefix("10.0.0.2/24"), all};
+    wire link{left, right};
+    auto listener = make_ref<tcp_socket>(right.stack, address_family::inet).take();
+    ASSERT_TRUE(listener->bind(to_sockaddr("10.0.0.2", 80)).ok());
+    ASSERT_TRUE(listener->listen(1).ok());
+    auto client = make_ref<tcp_socket>(left.stack, address_family::inet).take();
+    EXPECT_EQ(client->connect(to_sockaddr("10.0.0.2", 80), true).error(), err::inprogress);
+    ASSERT_TRUE(link.run_until([&] { return (listener->poll_events() & poll_event::in) != 0; }));
+    ref<socket> server = listener->accept(true).take();
+    std::string text(300000, '\0');
+    for (usize i = 0; i < text.size(); ++i) {
+        text[i] = static_cast<char>(i % 251);
+    }
+    usize sent = 0;
+    std::string got;
+    EXPECT_TRUE(link.run_until([&] {
+        auto put = send_bytes(*client, std::string_view(text).substr(sent));
+        sent += put.ok() ? put.value() : 0;
+        got += receive_bytes(*server, 400000);
+        return got.size() == text.size();
+    }));
+    EXPECT_EQ(got, text);
+    EXPECT_GT(left.card.large_sends, 0u);
+    EXPECT_LT(left.card.large_sends, 60u);
+    // Few acknowledgments for many segments.
+    EXPECT_LT(link.frames_left * 2, link.frames_right);
+    for (ref<socket> each : {ref<socket>(listener), ref<socket>(client), server}) {
+        each->close();
+    }
+    link.run(100 * ns_per_s);
+}
+
+// Bind conflicts are Linux's.
+TEST_F(tcp_pair, bind_conflicts) {
+    auto bound = [&](std::string_view address, u16 port, bool reuse_address, bool reuse_port,
+                     bool listens, bool v6_only = false) {
+        const bool v6 = address.find(':') != address.npos;
+        auto made = make_ref<tcp_socket>(left.stack, v6 ? address_family::inet6 : address_family::inet).take();
+        auto set = [&](i32 level, i32 name, i32 value) {
+            EXPECT_TRUE(made->set_option(level, name, std::as_bytes(std::span(&value, 1))).ok());
+        };
+        set(socket_level::socket, socket_option::reuse_address, reuse_address);
+        set(socket_level::socket, socket_option::reuse_port, reuse_port);
+        if (v6_only) {
+            set(socket_level::ipv6, ipv6_option::v6_only, 1);
+        }
+        err outcome{0};
+        auto done = made->bind(to_sockaddr(address, port));
+        outcome = done.ok() ? err{0} : done.error();
+        if (done.ok() && listens) {
+            done = made->listen(1);
+            outcome = done.ok() ? err{0} : done.error();
+        }
+        kept.push_back(made);
+        return outcome;
+    };
+    const err used = err::addrinuse;
+    EXPECT_EQ(bound("0.0.0.0", 100, false, false, false), err{0});
+    EXPECT_EQ(bound("10.0.0.1", 100, false, false, false), used);
+    EXPECT_EQ(bound("10.0.0.1", 100, true, false, false), used);  // the first did not say so
+    EXPECT_EQ(bound("::", 100, false, false, false), used);
+    EXPECT_EQ(bound("::", 100, false, false, false, true), err{0});
+    EXPECT_EQ(bound("10.0.0.1", 200, true, false, false), err{0});
+    EXPECT_EQ(bound("10.0.0.1", 200, true, false, false), err{0});
+    EXPECT_EQ(bound("10.0.0.1", 200, true, false, true), err{0});
+    EXPECT_EQ(bound("10.0.0.1", 200, true, false, false), used);  // one listens now
+    EXPECT_EQ(bound("127.0.0.1", 200, false, false, true), err{0});
+    EXPECT_EQ(bound("10.0.0.1", 300, false, true, true), err{0});
+    EXPECT_EQ(bound("10.0.0.1", 300, false, true, true), err{0});
+    EXPECT_EQ(bound("10.0.0.1", 300, true, false, true), used);
+    EXPECT_EQ(bound("10.9.9.9", 400, false, false, false), err::addrnotavail);
+    for (auto& each : kept) {
+        each->close();
+    }
+    EXPECT_EQ(bound("0.0.0.0", 100, false, false, true), err{0});
+    kept.back()->close();
 }
 
 TEST_F(tcp_pair, speaks_ipv6) {
