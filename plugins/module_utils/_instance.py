@@ -21,6 +21,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,17 @@ class Instance:
         """The guest's process, None when it does not run."""
         try:
             pid = int(self.places.pid.read_text())
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
             return None
-        return pid if os.fsencode(self.places.pid) in words else None
+        return pid if self._runs(pid) else None
+
+    def _runs(self, pid: int) -> bool:
+        """Whether a process is this guest's QEMU; one that has ended has no command line left."""
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return os.fsencode(self.places.pid) in words
 
     @property
     def state(self) -> str:
@@ -204,25 +212,37 @@ class Instance:
         return [Forward(**item) for item in runtime.get("forwards", [])]
 
     def stop(self, seconds: float) -> None:
-        """Ends the guest: it is asked to, then QEMU is, then it is made to."""
+        """Ends the guest: it is asked to, then QEMU is, then it is made to.
+
+        The process is watched, not its pid file: QEMU takes that away some time before its end.
+        """
+        pid = self.pid
+        if pid is not None and not any(step(pid, seconds) for step in self._ways_to_stop()):
+            raise KilnError(f"The guest {self.name} (process {pid}) cannot be ended.")
+        for path in (self.places.pid, self.places.qmp, self.places.control):
+            path.unlink(missing_ok=True)
+
+    def _ways_to_stop(self) -> list[Callable[[int, float], bool]]:
+        return [self._ask_program, self._ask_qemu, self._kill]
+
+    def _ask_program(self, pid: int, seconds: float) -> bool:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as control:
             control.settimeout(1)
             control.connect(str(self.places.control))
             control.sendall(b'{"request":"shutdown"}\n')
-            self._wait_gone(seconds)
-        if self.pid is not None:
-            # QEMU closes the connection when it ends, which the library reports as EOFError.
-            with contextlib.suppress(OSError, EOFError, QMPError, asyncio.TimeoutError):
-                asyncio.run(self._quit())
-            self._wait_gone(_QUIT_SECONDS)
-        pid = self.pid
-        if pid is not None:
+            return self._wait_gone(pid, seconds)
+        return False
+
+    def _ask_qemu(self, pid: int, seconds: float) -> bool:
+        # QEMU closes the connection when it ends, which the library reports as EOFError.
+        with contextlib.suppress(OSError, EOFError, QMPError, asyncio.TimeoutError):
+            asyncio.run(self._quit())
+        return self._wait_gone(pid, max(seconds, _QUIT_SECONDS))
+
+    def _kill(self, pid: int, seconds: float) -> bool:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-            self._wait_gone(_QUIT_SECONDS)
-        if self.pid is not None:
-            raise KilnError(f"The guest {self.name} (process {pid}) cannot be ended.")
-        for path in (self.places.pid, self.places.qmp, self.places.control):
-            path.unlink(missing_ok=True)
+        return self._wait_gone(pid, max(seconds, _QUIT_SECONDS))
 
     async def _quit(self) -> None:
         client = QMPClient("kiln")
@@ -248,10 +268,14 @@ class Instance:
             await client.disconnect()
         return str(answer["status"])
 
-    def _wait_gone(self, seconds: float) -> None:
+    def _wait_gone(self, pid: int, seconds: float) -> bool:
+        """Whether the process ends within this time."""
         until = time.monotonic() + seconds
-        while self.pid is not None and time.monotonic() < until:
+        while self._runs(pid):
+            if time.monotonic() >= until:
+                return False
             time.sleep(_POLL)
+        return True
 
     def remove(self) -> None:
         """Takes the definition and the console away."""

@@ -199,6 +199,7 @@ def test_what_is_no_size_is_refused(text):
 
 def test_the_probe_runs_on_the_emulator_and_a_silent_accelerator_fails(store_path, monkeypatch):
     store = Store(store_path)
+    monkeypatch.setattr(_accel, "_SECONDS", 60)
     assert _accel.works(_qemu.program(), "tcg", store)
     monkeypatch.setattr(_accel, "_SECONDS", 1)
     monkeypatch.setattr(_accel, "_EXIT_VALUE", 6)
