@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/signal_sender.hh"
 #include "fs/file_lock.hh"
 #include "fs/fs_context.hh"
 #include "fs/inotify.hh"
@@ -11,6 +12,9 @@
 #include "mm/page_cache.hh"
 
 namespace kiln {
+
+constinit std::atomic<u64> file_size_limit{~u64{0}};
+
 namespace {
 
 constexpr u64 largest_size = 0x7fff'ffff'ffff'ffff;
@@ -102,12 +106,29 @@ result<usize> regular_file::write(io_vector& from, u64& at) {
             return err::fbig;
         }
         TRY(node().prepare_write(at, wanted));
-        count = TRY(node().pages()->write(from, at));
+        count = TRY(write_within_limit(from, at));
         at += count;
         touch_modified(node());
     }
     notify_entry(*get_dentry(), inotify_event_bit::modify);
     return count;
+}
+
+// What does not fit RLIMIT_FSIZE is not written; when nothing does, the program gets SIGXFSZ.
+result<usize> regular_file::write_within_limit(io_vector& from, u64 at) {
+    const u64 limit = file_size_limit.load(std::memory_order_relaxed);
+    if (at >= limit) {
+        send_file_size_signal();
+        return err::fbig;
+    }
+    if (from.remaining() <= limit - at) {
+        return node().pages()->write(from, at);
+    }
+    vector<std::byte> piece;
+    TRY(piece.resize(limit - at));
+    const usize taken = TRY(from.take(piece.data(), piece.size()));
+    io_vector fitting = io_vector::kernel(piece.data(), taken);
+    return node().pages()->write(fitting, at);
 }
 
 result<u64> regular_file::seek_content(u64 offset, bool data) {
@@ -137,6 +158,10 @@ result<u64> regular_file::seek(i64 offset, int whence) {
 }
 
 result<void> regular_file::truncate(u64 size) {
+    if (size > file_size_limit.load(std::memory_order_relaxed)) {
+        send_file_size_signal();
+        return err::fbig;
+    }
     lock_guard guard(node().lock);
     TRY(node().resize(size));
     touch_modified(node());

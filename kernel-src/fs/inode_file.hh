@@ -7,6 +7,9 @@
 
 namespace kiln {
 
+// RLIMIT_FSIZE.
+extern std::atomic<u64> file_size_limit;
+
 // Holds the name; answers what every named file answers.
 class inode_file : public file {
 public:
@@ -44,6 +47,7 @@ public:
     result<i64> ioctl(u32 command, u64 argument) override;
 
 private:
+    result<usize> write_within_limit(io_vector& from, u64 at);
     result<u64> seek_content(u64 offset, bool data);
 };
 

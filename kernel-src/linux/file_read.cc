@@ -33,7 +33,7 @@ constexpr i64 current_position = -1;
 
 // RWF_* of preadv2 and pwritev2.
 namespace transfer_flag {
-constexpr u32 no_wait = 8, append = 16, known = 31;
+constexpr u32 append = 16, known = 31;
 }
 
 result<ref<file>> readable_file(int fd) {

@@ -1,5 +1,6 @@
 // kernel only: resource limits, and passing those on memory and files to who checks them.
 #include "fs/fd_table.hh"
+#include "fs/inode_file.hh"
 #include "linux/limits.hh"
 #include "linux/process.hh"
 #include "linux/syscall.hh"
@@ -29,6 +30,7 @@ void tell_owner(limit which, u64 value) {
     case limit::data: limits.data = value; break;
     case limit::address_space: limits.address_space = value; break;
     case limit::locked_memory: limits.locked = value; break;
+    case limit::file_size: file_size_limit = value; break;
     case limit::open_files: descriptors::set_limit(static_cast<u32>(value)); break;
     default: break;
     }

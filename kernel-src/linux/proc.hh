@@ -7,6 +7,7 @@ namespace kiln {
 
 result<void> add_process_views();  // /proc/<pid>
 result<void> add_system_views();   // the rest of /proc
+result<void> add_net_views();      // /proc/net
 result<void> add_sys_views();      // /sys
 
 }  // namespace kiln

@@ -326,7 +326,7 @@ result<void> show_node_cpus(text_sink& to, u64) {
     return {};
 }
 
-constexpr char none_text[] = "\n", line_size[] = "64\n", page_bytes[] = "2097152\n", smt_off[] = "notsupported\n";
+constexpr char none_text[] = "\n", page_bytes[] = "2097152\n", smt_off[] = "notsupported\n";
 
 constexpr pseudo_node sys_nodes[] = {
     {.path = "devices/system/cpu/online", .read = show_cpu_range},
@@ -378,6 +378,7 @@ result<void> add_sys_views() {
 result<void> fill_views() {
     TRY(add_process_views());
     TRY(add_system_views());
+    TRY(add_net_views());
     return add_sys_views();
 }
 

@@ -215,6 +215,12 @@ void raise_sigpipe() {
                                          .sender = {.pid = process_id, .uid = 0, .value = 0}});
 }
 
+void raise_sigxfsz() {
+    send_thread_signal(*current_task(), {.signo = signo::xfsz,
+                                         .code = si_code::user,
+                                         .sender = {.pid = process_id, .uid = 0, .value = 0}});
+}
+
 void kill_process(int signo) {
     end_process(0, signo);
 }

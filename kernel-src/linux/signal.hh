@@ -22,6 +22,8 @@ void send_thread_signal(task& target, const signal_info& info);
 
 // SIGPIPE to the current thread, for a write to a stream without a reader; the write returns EPIPE.
 void raise_sigpipe();
+// SIGXFSZ, for a write beyond RLIMIT_FSIZE; the write returns EFBIG.
+void raise_sigxfsz();
 
 // Ends the process as SIGKILL would (out of memory, a request of the host). Context: any.
 void kill_process(int signo);
