@@ -28,7 +28,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
 KIND = "kernels"
 ELF = "kiln.elf"
 # What a build leaves behind that is worth keeping: the kernel and the BIOS loader's two stages.
-_RESULTS = {ELF: ELF, "boot/stage1.bin": "stage1.bin", "boot/stage2.bin": "stage2.bin"}
+_RESULTS = (ELF, "stage1.bin", "stage2.bin")
 _UNUSED = {"tests", "build", "__pycache__", ".git", "run", "tools"}
 _TAIL_LINES = 30
 
@@ -108,10 +108,10 @@ def _build(plan: KernelPlan, spec: KernelSpec, store: Store) -> None:
     with store.scratch() as scratch:
         made = scratch / "made"
         made.mkdir()
-        for source, name in _RESULTS.items():
-            built = work / "obj" / source
+        for name in _RESULTS:
+            built = work / "obj" / name
             if not built.is_file():
-                raise KilnError(f"The kernel's build ended well but left no {source}.")
+                raise KilnError(f"The kernel's build ended well but left no {name}.")
             shutil.copyfile(built, made / name)
         write_text(made / "build.log", log)
         store.publish(KIND, plan.digest, made, {"name": spec.name, "inputs": _inputs(plan)})

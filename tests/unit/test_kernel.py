@@ -12,8 +12,8 @@ cmake_minimum_required(VERSION 3.25)
 project(stand_in LANGUAGES CXX)
 option(KILN_DEBUG "" OFF)
 add_executable(kiln.elf one.cc two.cc)
-file(WRITE ${CMAKE_BINARY_DIR}/boot/stage1.bin 1)
-file(WRITE ${CMAKE_BINARY_DIR}/boot/stage2.bin 2)
+file(WRITE ${CMAKE_BINARY_DIR}/stage1.bin 1)
+file(WRITE ${CMAKE_BINARY_DIR}/stage2.bin 2)
 """
 
 
