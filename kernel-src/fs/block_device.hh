@@ -18,9 +18,9 @@ public:
     virtual u64 size_in_bytes() const = 0;
     virtual bool read_only() const = 0;
 
-    // Any byte offset and length inside the device; blocks until done, from several threads at once.
-    // The buffer is in the direct map or kernel image. err::io when the device fails, err::inval for
-    // a range beyond the end. Context: threads, no spin locks.
+    // Any byte offset and length inside the device; blocks until done, from several threads at
+    // once. The buffer is in the direct map or kernel image. err::io when the device fails,
+    // err::inval for a range beyond the end. Context: threads, no spin locks.
     virtual result<void> read(u64 offset, std::span<std::byte> into) = 0;
     // Consecutive bytes into several buffers, in order; a driver that can makes it one request.
     virtual result<void> read_scattered(u64 offset, std::span<const std::span<std::byte>> into) {

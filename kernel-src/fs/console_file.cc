@@ -17,8 +17,8 @@ constexpr u64 console_device = make_device(5, 1);
 // TCGETS … of include/uapi/asm-generic/ioctls.h.
 namespace terminal_call {
 constexpr u32 get_attributes = 0x5401, set_attributes = 0x5402, set_attributes_drain = 0x5403,
-              set_attributes_flush = 0x5404, flush = 0x540b,
-              get_window = 0x5413, set_window = 0x5414, bytes_available = 0x541b;
+              set_attributes_flush = 0x5404, flush = 0x540b, get_window = 0x5413,
+              set_window = 0x5414, bytes_available = 0x541b;
 }
 
 // struct termios of the kernel's ABI.
@@ -37,8 +37,8 @@ struct window_size {
 struct terminal_state {
     spinlock lock;
     // ICRNL|IXON, OPOST|ONLCR, B38400|CS8|CREAD, ISIG|ICANON|ECHO|ECHOE|ECHOK|ECHOCTL|ECHOKE|IEXTEN
-    terminal_attributes attributes{0x500, 0x5, 0xbf, 0x8a3b, 0,
-                                   {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22}};
+    terminal_attributes attributes{
+        0x500, 0x5, 0xbf, 0x8a3b, 0, {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22}};
     window_size window{24, 80, 0, 0};
 };
 constinit terminal_state terminal;
@@ -65,7 +65,8 @@ result<i64> set_state(T& to, u64 from) {
 }  // namespace
 
 bool console_file::is_terminal() const {
-    return (_input != nullptr && _input->is_terminal()) || (_output != nullptr && _output->is_terminal());
+    return (_input != nullptr && _input->is_terminal()) ||
+           (_output != nullptr && _output->is_terminal());
 }
 
 result<usize> console_file::read(io_vector& to, u64&) {
@@ -73,7 +74,8 @@ result<usize> console_file::read(io_vector& to, u64&) {
         return usize{0};
     }
     std::byte bytes[piece_size];
-    result<usize> count = _input->read({bytes, std::min(to.remaining(), piece_size)}, nonblocking());
+    result<usize> count =
+        _input->read({bytes, std::min(to.remaining(), piece_size)}, nonblocking());
     if (!count.ok()) {
         return count.error() == err::intr ? err::restart_sys : count.error();
     }
@@ -105,7 +107,8 @@ result<usize> console_file::write(io_vector& from, u64&) {
 }
 
 u32 console_file::poll_events() {
-    constexpr u32 reading = poll_event::in | poll_event::rdnorm | poll_event::hangup | poll_event::rdhup;
+    constexpr u32 reading =
+        poll_event::in | poll_event::rdnorm | poll_event::hangup | poll_event::rdhup;
     constexpr u32 writing = poll_event::out | poll_event::wrnorm | poll_event::error;
     u32 events = 0;
     if (_input != nullptr && readable()) {
@@ -171,12 +174,16 @@ result<ref<file>> open_console(u32 flags) {
 
 result<void> open_standard_streams() {
     console_ports& ports = the_console();
-    const bool terminal_like = ports.standard_input != nullptr && ports.standard_input->is_terminal();
+    const bool terminal_like =
+        ports.standard_input != nullptr && ports.standard_input->is_terminal();
     const u32 in = terminal_like ? open_flag::rdwr : open_flag::rdonly;
     const u32 out = terminal_like ? open_flag::rdwr : open_flag::wronly;
-    ref<file> input = TRY(make_ref<console_file>(ports.standard_input, terminal_like ? ports.standard_output : nullptr, in, 10));
-    ref<file> output = TRY(make_ref<console_file>(terminal_like ? ports.standard_input : nullptr, ports.standard_output, out, 11));
-    ref<file> error = TRY(make_ref<console_file>(terminal_like ? ports.standard_input : nullptr, ports.standard_error, out, 12));
+    ref<file> input = TRY(make_ref<console_file>(
+        ports.standard_input, terminal_like ? ports.standard_output : nullptr, in, 10));
+    ref<file> output = TRY(make_ref<console_file>(terminal_like ? ports.standard_input : nullptr,
+                                                  ports.standard_output, out, 11));
+    ref<file> error = TRY(make_ref<console_file>(terminal_like ? ports.standard_input : nullptr,
+                                                 ports.standard_error, out, 12));
     TRY(descriptors::install_at(0, std::move(input), false));
     TRY(descriptors::install_at(1, std::move(output), false));
     return descriptors::install_at(2, std::move(error), false);

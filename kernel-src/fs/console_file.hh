@@ -1,7 +1,7 @@
 // Files on the console's ports (core/console.hh): the standard streams and /dev/console.
 //
-// With virtio-serial ports a stream looks like a pipe, unless the host side is a terminal; on the plain
-// serial console it is a terminal. Context: threads.
+// With virtio-serial ports a stream looks like a pipe, unless the host side is a terminal; on the
+// plain serial console it is a terminal. Context: threads.
 #pragma once
 
 #include "core/console.hh"

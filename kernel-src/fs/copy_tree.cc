@@ -17,7 +17,8 @@ class name_collector final : public directory_sink {
 public:
     bool add(const directory_entry& entry) override {
         result<string> name = string::copy(entry.name);
-        outcome = name.ok() ? names.push_back({name.take(), entry.cookie}) : result<void>(name.error());
+        outcome =
+            name.ok() ? names.push_back({name.take(), entry.cookie}) : result<void>(name.error());
         return outcome.ok();
     }
     vector<named_entry> names;
@@ -54,7 +55,8 @@ result<void> copy_contents(inode& from, inode& to) {
     return {};
 }
 
-result<void> copy_entry(inode& from, std::string_view name, inode& to_directory, vector<pending_copy>& pending) {
+result<void> copy_entry(inode& from, std::string_view name, inode& to_directory,
+                        vector<pending_copy>& pending) {
     if (from.is_symlink()) {
         string text = TRY(from.read_link());
         ref<inode> made = TRY(to_directory.create_symlink(name, text));

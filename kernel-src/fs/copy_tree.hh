@@ -1,4 +1,5 @@
-// Copies a tree of files. Hard links become separate files. Context: threads, before others see `to`.
+// Copies a tree of files. Hard links become separate files. Context: threads, before others see
+// `to`.
 #pragma once
 
 #include "fs/inode.hh"

@@ -1,5 +1,5 @@
-// One spin lock for the whole tree: what is done under it is a few loads and stores. Objects whose last
-// reference may go are handed out and dropped after it.
+// One spin lock for the whole tree: what is done under it is a few loads and stores. Objects whose
+// last reference may go are handed out and dropped after it.
 #include "fs/dentry.hh"
 
 #include <algorithm>
@@ -189,7 +189,8 @@ usize dentry_cache::shrink(usize limit) {
     return taken;
 }
 
-bool dentry_cache::list_synthetic(dentry& directory, directory_sink& sink, u64 first_cookie, u64 after) {
+bool dentry_cache::list_synthetic(dentry& directory, directory_sink& sink, u64 first_cookie,
+                                  u64 after) {
     struct found {
         ref<dentry> entry;
     };
@@ -225,7 +226,8 @@ ref<dentry> find(dentry& parent, std::string_view name) {
 
 result<ref<dentry>> enter(dentry& parent, std::string_view name, ref<inode> target, bool keep) {
     string copy = TRY(string::copy(name));
-    ref<dentry> made = TRY(make_ref<dentry>(ref<dentry>(&parent), std::move(copy), std::move(target)));
+    ref<dentry> made =
+        TRY(make_ref<dentry>(ref<dentry>(&parent), std::move(copy), std::move(target)));
     if (!keep) {
         return made;
     }
@@ -276,8 +278,8 @@ void exchange(dentry& left, dentry& right) {
     ref<dentry> parent = left.parent();
     lock_guard guard(cache().lock);
     string name;
-    dentry_cache::rehang(left, parent, name);    // left is nowhere, we hold its place
-    dentry_cache::rehang(right, parent, name);   // right has it, we hold right's old place
+    dentry_cache::rehang(left, parent, name);   // left is nowhere, we hold its place
+    dentry_cache::rehang(right, parent, name);  // right has it, we hold right's old place
     dentry_cache::rehang(left, parent, name);
     cache().rehash(left);
     cache().rehash(right);

@@ -1,7 +1,7 @@
 // The dentry cache: names in the tree, positive and negative, and what is mounted on them.
 //
-// A file system is mounted at one place only, so a dentry alone says where one is. The cache holds a
-// reference to each dentry that can be found by name; a dentry holds its parent and its inode.
+// A file system is mounted at one place only, so a dentry alone says where one is. The cache holds
+// a reference to each dentry that can be found by name; a dentry holds its parent and its inode.
 // Lock: one spin lock guards the hash table, names, parents and mounts; references are dropped
 // outside it. Context: threads.
 #pragma once
@@ -58,9 +58,10 @@ namespace dcache {
 
 // The cached entry of a name; null when nothing is known.
 ref<dentry> find(dentry& parent, std::string_view name);
-// A new entry (negative without `target`). With `keep` it is entered into the cache; if another thread
-// was first, the other's is returned.
-result<ref<dentry>> enter(dentry& parent, std::string_view name, ref<inode> target, bool keep = true);
+// A new entry (negative without `target`). With `keep` it is entered into the cache; if another
+// thread was first, the other's is returned.
+result<ref<dentry>> enter(dentry& parent, std::string_view name, ref<inode> target,
+                          bool keep = true);
 result<ref<dentry>> make_root(ref<inode> target);
 // A negative entry now has a file.
 void make_positive(dentry& entry, ref<inode> target);
@@ -83,8 +84,8 @@ void mark_synthetic(dentry& entry);
 // Lists the synthetic children of a directory.
 bool list_synthetic(dentry& directory, directory_sink& sink, u64 first_cookie, u64 after);
 
-// The path from `root` to the entry; "(unreachable)" in front when it is not below. Returns the part
-// of the buffer that holds it; err::range when it does not fit.
+// The path from `root` to the entry; "(unreachable)" in front when it is not below. Returns the
+// part of the buffer that holds it; err::range when it does not fit.
 result<std::string_view> path_of(const dentry& entry, const dentry* root, std::span<char> buffer);
 
 // Frees entries that only the cache holds, at most `limit`. Returns how many.

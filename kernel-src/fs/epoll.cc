@@ -10,8 +10,8 @@ constexpr u32 flag_edge = 1u << 31, flag_one_shot = 1u << 30, flag_wake_up = 1u 
 constexpr u32 private_flags = flag_edge | flag_one_shot | flag_wake_up | flag_exclusive;
 constexpr u32 always_reported = poll_event::error | poll_event::hangup;
 // What may stand beside EPOLLEXCLUSIVE (epoll_ctl(2)).
-constexpr u32 allowed_with_exclusive = poll_event::in | poll_event::out | always_reported |
-                                       flag_wake_up | flag_edge | flag_exclusive;
+constexpr u32 allowed_with_exclusive =
+    poll_event::in | poll_event::out | always_reported | flag_wake_up | flag_edge | flag_exclusive;
 // Epolls may watch epolls this deep.
 constexpr u32 max_nesting = 4;
 
@@ -20,7 +20,11 @@ constinit mutex global_lock;
 }  // namespace
 
 epoll_item::epoll_item(epoll_file& epoll, file& target, int descriptor, const epoll_event& wanted)
-    : wait_entry(&epoll_file::on_wake), owner(epoll), watched(target), fd(descriptor), event(wanted) {
+    : wait_entry(&epoll_file::on_wake),
+      owner(epoll),
+      watched(target),
+      fd(descriptor),
+      event(wanted) {
     exclusive = (wanted.events & flag_exclusive) != 0;
 }
 

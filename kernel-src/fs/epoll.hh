@@ -3,8 +3,8 @@
 // An item hangs on its file's poll queue; a wake-up puts it on the ready list. epoll_wait asks each
 // listed file what really holds. Items hold no reference: a file detaches itself before it dies.
 // Locks: one global lock (adding, removing, dying files) → epoll_file::_lock (items, scanning) →
-// whatever a file's poll_events takes. _ready_lock is innermost and taken in wake-ups. Nested epolls
-// form no loop, so their locks are taken outer first.
+// whatever a file's poll_events takes. _ready_lock is innermost and taken in wake-ups. Nested
+// epolls form no loop, so their locks are taken outer first.
 #pragma once
 
 #include "core/spinlock.hh"
@@ -52,7 +52,8 @@ public:
     result<void> modify(file& watched, int fd, const epoll_event& event);
     result<void> remove(file& watched, int fd);
 
-    // Waits until something is ready or the deadline; how many events were put. Zero at the deadline.
+    // Waits until something is ready or the deadline; how many events were put. Zero at the
+    // deadline.
     result<usize> wait(epoll_sink& sink, usize limit, u64 deadline);
 
     result<u64> seek(i64, int) override { return u64{0}; }

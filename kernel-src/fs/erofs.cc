@@ -54,7 +54,8 @@ result<void> erofs::read_superblock() {
         return err::io;
     }
     if (_super.magic != disk::magic) {
-        log_error("erofs: {}: no EROFS magic at offset 1024, found {:08x}", _device.name(), _super.magic);
+        log_error("erofs: {}: no EROFS magic at offset 1024, found {:08x}", _device.name(),
+                  _super.magic);
         return err::inval;
     }
     TRY(check_features());
@@ -68,7 +69,8 @@ result<void> erofs::read_superblock() {
 
 result<void> erofs::check_features() const {
     if (_super.block_bits < smallest_block_bits || _super.block_bits > largest_block_bits) {
-        log_error("erofs: {}: blocks of 2^{} bytes are not supported", _device.name(), _super.block_bits);
+        log_error("erofs: {}: blocks of 2^{} bytes are not supported", _device.name(),
+                  _super.block_bits);
         return err::inval;
     }
     const u32 unknown = _super.incompatible_features & ~disk::incompatible::known;
@@ -77,7 +79,8 @@ result<void> erofs::check_features() const {
         return err::inval;
     }
     if ((unknown & disk::incompatible::fragments) != 0) {
-        log_error("erofs: {}: made with -Efragments or -Ededupe, which are not supported", _device.name());
+        log_error("erofs: {}: made with -Efragments or -Ededupe, which are not supported",
+                  _device.name());
         return err::inval;
     }
     if (unknown != 0) {
@@ -104,8 +107,9 @@ result<void> erofs::check_checksum() {
     store<u32>(bytes.data() + offsetof(disk::superblock, checksum), 0);
     const u32 found = crc32c(~0u, bytes);
     if (found != _super.checksum) {
-        log_error("erofs: {}: superblock checksum at offset 1028 is {:08x}, computed {:08x}: damaged",
-                  _device.name(), _super.checksum, found);
+        log_error(
+            "erofs: {}: superblock checksum at offset 1028 is {:08x}, computed {:08x}: damaged",
+            _device.name(), _super.checksum, found);
         return err::io;
     }
     return {};
@@ -114,7 +118,8 @@ result<void> erofs::check_checksum() {
 result<ref<inode>> erofs::root() {
     ref<inode> top = TRY(inode_by_number(_super.root_number));
     if (!top->is_directory()) {
-        return damaged(_super.root_number, inode_offset(_super.root_number), "the root is no directory");
+        return damaged(_super.root_number, inode_offset(_super.root_number),
+                       "the root is no directory");
     }
     return top;
 }
@@ -133,7 +138,8 @@ err erofs::damaged(u64 inode_number, u64 offset, std::string_view what) const {
 
 ref<erofs_inode> erofs::find(u64 number) {
     lock_guard guard(_lock);
-    for (erofs_inode* at = _buckets[number % bucket_count]; at != nullptr; at = at->next_in_bucket) {
+    for (erofs_inode* at = _buckets[number % bucket_count]; at != nullptr;
+         at = at->next_in_bucket) {
         if (at->number == number && at->try_add_reference()) {
             return ref<erofs_inode>::adopt(at);
         }
@@ -181,7 +187,8 @@ usize device_cache::read_window(u64 index, u64& first) {
 
 result<void> device_cache::fill(u64 first, std::span<page* const> pages) {
     const u64 offset = first << page_shift;
-    return read_pages(_device, offset, std::min<u64>(size() - offset, pages.size() * page_size), pages);
+    return read_pages(_device, offset, std::min<u64>(size() - offset, pages.size() * page_size),
+                      pages);
 }
 
 result<void> read_pages(block_device& device, u64 offset, u64 bytes, std::span<page* const> pages) {

@@ -22,7 +22,9 @@ class pipe_buffer;
 // The bytes of a device, in whole pages.
 class device_cache final : public page_cache {
 public:
-    explicit device_cache(block_device& device) : _device(device) { set_size(device.size_in_bytes()); }
+    explicit device_cache(block_device& device) : _device(device) {
+        set_size(device.size_in_bytes());
+    }
     ~device_cache() override { drop_all(); }
 
 protected:
@@ -33,7 +35,8 @@ private:
     block_device& _device;
 };
 
-// Reads consecutive bytes of a device into pages, `bytes` of them; the rest of the last page is zeroed.
+// Reads consecutive bytes of a device into pages, `bytes` of them; the rest of the last page is
+// zeroed.
 result<void> read_pages(block_device& device, u64 offset, u64 bytes, std::span<page* const> pages);
 
 class erofs final : public superblock {
@@ -130,7 +133,8 @@ private:
     friend class erofs;
     struct directory_block;
 
-    erofs_inode(erofs& owner, u64 inode_number, u32 initial_mode) : inode(owner, inode_number, initial_mode) {}
+    erofs_inode(erofs& owner, u64 inode_number, u32 initial_mode)
+        : inode(owner, inode_number, initial_mode) {}
     erofs& owner() const { return static_cast<erofs&>(filesystem); }
     result<void> read_block(u64 block, directory_block& to);
     result<void> take_compact(const erofs_format::compact_inode& from);

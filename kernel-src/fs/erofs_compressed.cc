@@ -1,7 +1,7 @@
 // Contents of compressed EROFS files.
 //
-// One workspace (input and decompression window) serves all files; its mutex is held while a group of
-// pages is read and decompressed. Order: a file's index lock → the workspace → the device.
+// One workspace (input and decompression window) serves all files; its mutex is held while a group
+// of pages is read and decompressed. Order: a file's index lock → the workspace → the device.
 #include <algorithm>
 
 #include "fs/erofs.hh"
@@ -40,7 +40,8 @@ constinit workspace the_workspace;
 // Puts bytes of the file into the pages that are being filled; what lies outside is dropped.
 class page_writer final : public lz4_decoder::sink {
 public:
-    page_writer(u64 first, std::span<page* const> pages) : _begin(first << page_shift), _pages(pages) {}
+    page_writer(u64 first, std::span<page* const> pages)
+        : _begin(first << page_shift), _pages(pages) {}
 
     void start(u64 offset) { _offset = offset; }
     void put(std::span<const std::byte> bytes) override;
@@ -70,13 +71,16 @@ void page_writer::put(std::span<const std::byte> bytes) {
 
 class compressed_pages final : public page_cache {
 public:
-    compressed_pages(erofs& filesystem, const erofs_layout& layout) : _filesystem(filesystem), _layout(layout) {
+    compressed_pages(erofs& filesystem, const erofs_layout& layout)
+        : _filesystem(filesystem), _layout(layout) {
         set_size(layout.size);
     }
     ~compressed_pages() override { drop_all(); }
 
 protected:
-    usize read_window(u64 index, u64& first) override { return erofs_read_window(_layout.size, index, first); }
+    usize read_window(u64 index, u64& first) override {
+        return erofs_read_window(_layout.size, index, first);
+    }
     result<void> fill(u64 first, std::span<page* const> pages) override;
 
 private:
@@ -91,9 +95,11 @@ private:
     usize group_end(usize first, u64 end) const;
     result<void> read_group(usize first, usize last, std::span<std::byte> input, page_writer& to);
     result<void> expand(usize index, std::span<const std::byte> data, page_writer& to);
-    result<void> copy_plain(usize index, std::span<const std::byte> data, u64 length, page_writer& to);
+    result<void> copy_plain(usize index, std::span<const std::byte> data, u64 length,
+                            page_writer& to);
     err damaged(const compressed_extent& at, std::string_view what) const {
-        return _filesystem.damaged(_layout.inode_number, u64{at.block} << _filesystem.block_bits(), what);
+        return _filesystem.damaged(_layout.inode_number, u64{at.block} << _filesystem.block_bits(),
+                                   what);
     }
 
     erofs& _filesystem;
@@ -127,8 +133,8 @@ usize compressed_pages::group_end(usize first, u64 end) const {
     u64 bytes = bytes_of(_extents[first]);
     u64 next_block = u64{_extents[first].block} + _extents[first].blocks;
     usize last = first + 1;
-    while (last < _extents.size() && _extents[last].start < end && _extents[last].block == next_block &&
-           bytes + bytes_of(_extents[last]) <= buffer_bytes) {
+    while (last < _extents.size() && _extents[last].start < end &&
+           _extents[last].block == next_block && bytes + bytes_of(_extents[last]) <= buffer_bytes) {
         bytes += bytes_of(_extents[last]);
         next_block += _extents[last].blocks;
         ++last;
@@ -153,7 +159,8 @@ result<void> compressed_pages::copy_plain(usize index, std::span<const std::byte
     return {};
 }
 
-result<void> compressed_pages::expand(usize index, std::span<const std::byte> data, page_writer& to) {
+result<void> compressed_pages::expand(usize index, std::span<const std::byte> data,
+                                      page_writer& to) {
     const compressed_extent& extent = _extents[index];
     const u64 length = std::min(end_of(index), to.end()) - extent.start;
     to.start(extent.start);
@@ -191,11 +198,13 @@ result<void> compressed_pages::fill(u64 first, std::span<page* const> pages) {
     const u64 end = std::min(to.end(), _layout.size);
     if (end < to.end()) {
         const usize used = end % page_size;
-        __builtin_memset(static_cast<std::byte*>(page_data(*pages.back())) + used, 0, page_size - used);
+        __builtin_memset(static_cast<std::byte*>(page_data(*pages.back())) + used, 0,
+                         page_size - used);
     }
     lock_guard guard(the_workspace.lock);
     TRY(the_workspace.prepare());
-    for (usize index = extent_at(to.begin()); index < _extents.size() && _extents[index].start < end;) {
+    for (usize index = extent_at(to.begin());
+         index < _extents.size() && _extents[index].start < end;) {
         const usize last = group_end(index, end);
         u64 bytes = 0;
         for (usize one = index; one < last; ++one) {

@@ -28,7 +28,8 @@ result<erofs_extent> locate_flat(erofs& filesystem, const erofs_layout& layout, 
     }
     const u64 in_block = layout.after_inode & (filesystem.block_size() - 1);
     if (in_block + (layout.size - tail) > filesystem.block_size()) {
-        return filesystem.damaged(layout.inode_number, layout.after_inode, "packed tail crosses a block");
+        return filesystem.damaged(layout.inode_number, layout.after_inode,
+                                  "packed tail crosses a block");
     }
     return erofs_extent{layout.after_inode + (offset - tail), layout.size - offset, false};
 }
@@ -41,9 +42,11 @@ result<u32> chunk_block(erofs& filesystem, const erofs_layout& layout, u64 chunk
         return block;
     }
     disk::chunk_index entry{};
-    TRY(from.read_exactly(&entry, sizeof(entry), align_up(layout.after_inode, 8) + chunk * sizeof(entry)));
+    TRY(from.read_exactly(&entry, sizeof(entry),
+                          align_up(layout.after_inode, 8) + chunk * sizeof(entry)));
     if (entry.device != 0 && entry.block != disk::null_block) {
-        return filesystem.damaged(layout.inode_number, layout.after_inode, "chunk on another device");
+        return filesystem.damaged(layout.inode_number, layout.after_inode,
+                                  "chunk on another device");
     }
     return entry.block;
 }
@@ -59,24 +62,27 @@ result<erofs_extent> locate_chunk(erofs& filesystem, const erofs_layout& layout,
     }
     const u64 start = (u64{block} << filesystem.block_bits()) + in_chunk;
     if (start + length > filesystem.image_size()) {
-        return filesystem.damaged(layout.inode_number, layout.after_inode, "chunk beyond the image");
+        return filesystem.damaged(layout.inode_number, layout.after_inode,
+                                  "chunk beyond the image");
     }
     return erofs_extent{start, length, false};
 }
 
 class plain_pages final : public page_cache {
 public:
-    plain_pages(erofs& filesystem, const erofs_layout& layout) : _filesystem(filesystem), _layout(layout) {
+    plain_pages(erofs& filesystem, const erofs_layout& layout)
+        : _filesystem(filesystem), _layout(layout) {
         set_size(layout.size);
     }
     ~plain_pages() override { drop_all(); }
 
 protected:
-    usize read_window(u64 index, u64& first) override { return erofs_read_window(_layout.size, index, first); }
+    usize read_window(u64 index, u64& first) override {
+        return erofs_read_window(_layout.size, index, first);
+    }
     result<void> fill(u64 first, std::span<page* const> pages) override;
 
 private:
-
     erofs& _filesystem;
     const erofs_layout _layout;
 };
@@ -92,9 +98,10 @@ result<void> plain_pages::fill(u64 first, std::span<page* const> pages) {
             count = pages.size();
         }
         const bool direct = !at.hole && count != 0 && at.device_offset % 512 == 0;
-        if (direct && (_layout.kind != disk::layout::inline_tail || at.device_offset != _layout.after_inode)) {
-            TRY(read_pages(_filesystem.device(), at.device_offset, std::min<u64>(wanted, count * page_size),
-                           pages.first(count)));
+        if (direct && (_layout.kind != disk::layout::inline_tail ||
+                       at.device_offset != _layout.after_inode)) {
+            TRY(read_pages(_filesystem.device(), at.device_offset,
+                           std::min<u64>(wanted, count * page_size), pages.first(count)));
         } else {
             count = 1;
             const u64 length = std::min<u64>(wanted, page_size);
@@ -112,7 +119,7 @@ result<void> plain_pages::fill(u64 first, std::span<page* const> pages) {
 
 result<erofs_extent> erofs_locate(erofs& filesystem, const erofs_layout& layout, u64 offset) {
     return layout.kind == disk::layout::chunked ? locate_chunk(filesystem, layout, offset)
-                                                  : locate_flat(filesystem, layout, offset);
+                                                : locate_flat(filesystem, layout, offset);
 }
 
 result<void> erofs_read_plain(erofs& filesystem, const erofs_layout& layout, u64 offset,
@@ -138,13 +145,16 @@ usize erofs_read_window(u64 file_size, u64 index, u64& first) {
     constexpr u64 window = 64;
     // When memory is short, reading ahead only drives out what is needed.
     const memory_figures memory = memory_now();
-    const u64 pages = memory.free_pages > 16 * window ? window : memory.free_pages > 4 * window ? 16 : 4;
+    const u64 pages = memory.free_pages > 16 * window  ? window
+                      : memory.free_pages > 4 * window ? 16
+                                                       : 4;
     first = align_down(index, pages);
     return std::min(pages, ((file_size + page_size - 1) >> page_shift) - first);
 }
 
 result<ref<page_cache>> make_erofs_pages(erofs& filesystem, const erofs_layout& layout) {
-    if (layout.kind == disk::layout::compressed_full || layout.kind == disk::layout::compressed_compact) {
+    if (layout.kind == disk::layout::compressed_full ||
+        layout.kind == disk::layout::compressed_compact) {
         return make_compressed_pages(filesystem, layout);
     }
     return TRY(make_ref<plain_pages>(filesystem, layout));

@@ -1,5 +1,5 @@
-// On-disk structures of EROFS (Linux kernel documentation, filesystems/erofs; fs/erofs/erofs_fs.h names
-// the fields). Little-endian; all offsets are bytes.
+// On-disk structures of EROFS (Linux kernel documentation, filesystems/erofs; fs/erofs/erofs_fs.h
+// names the fields). Little-endian; all offsets are bytes.
 #pragma once
 
 #include "lib/types.hh"
@@ -21,7 +21,7 @@ inline constexpr u32 zero_padding = 1u << 0, big_pcluster = 1u << 1, chunked_fil
 // The same bit: the superblock is followed by compressor options, or there is a device table.
 inline constexpr u32 compressor_options = big_pcluster, device_table = second_head;
 inline constexpr u32 known = zero_padding | big_pcluster | chunked_file | second_head;
-}
+}  // namespace incompatible
 
 struct superblock {
     u32 magic;
@@ -82,7 +82,13 @@ struct extended_inode {
 };
 static_assert(sizeof(extended_inode) == 64);
 
-enum class layout : u8 { plain = 0, compressed_full = 1, inline_tail = 2, compressed_compact = 3, chunked = 4 };
+enum class layout : u8 {
+    plain = 0,
+    compressed_full = 1,
+    inline_tail = 2,
+    compressed_compact = 3,
+    chunked = 4
+};
 
 struct directory_entry {
     u64 number;

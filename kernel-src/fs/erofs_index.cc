@@ -2,7 +2,8 @@
 // entry a logical cluster. A head entry starts an extent in its cluster at an offset; nonheads
 // continue it and say how far back the head is.
 //  full:    8 bytes an entry, with the block's address
-//  compact: packs of 2 entries in 8 bytes (16 bits each) or of 16 in 32 bytes (14 bits each); the last 4
+//  compact: packs of 2 entries in 8 bytes (16 bits each) or of 16 in 32 bytes (14 bits each); the
+//  last 4
 //           bytes of a pack are the address of the block before its first extent's, in effect
 #include <algorithm>
 
@@ -30,7 +31,8 @@ struct cluster_entry {
 
 class index_reader {
 public:
-    index_reader(erofs& filesystem, const erofs_layout& layout) : _filesystem(filesystem), _layout(layout) {}
+    index_reader(erofs& filesystem, const erofs_layout& layout)
+        : _filesystem(filesystem), _layout(layout) {}
     result<vector<compressed_extent>> run();
 
 private:
@@ -54,7 +56,9 @@ private:
         const u32 bit = index * width;
         return load<u32>(pack + bit / 8) >> (bit % 8);
     }
-    disk::cluster type_of(u32 value) const { return static_cast<disk::cluster>(value >> _offset_bits & 3); }
+    disk::cluster type_of(u32 value) const {
+        return static_cast<disk::cluster>(value >> _offset_bits & 3);
+    }
     u32 low_of(u32 value) const { return value & ((1u << _offset_bits) - 1); }
 
     erofs& _filesystem;
@@ -73,7 +77,8 @@ private:
 result<void> index_reader::read_header() {
     const u64 at = align_up(_layout.after_inode, 8);
     TRY(_filesystem.metadata().read_exactly(&_header, sizeof(_header), at));
-    constexpr u16 unsupported = disk::compression_advice::inline_pcluster | disk::compression_advice::fragment;
+    constexpr u16 unsupported =
+        disk::compression_advice::inline_pcluster | disk::compression_advice::fragment;
     if ((_header.advise & unsupported) != 0 || (_header.cluster_bits & 0x80) != 0) {
         return damaged("packed or shared tail without the feature");
     }
@@ -118,7 +123,9 @@ result<void> index_reader::read_bytes() {
 result<cluster_entry> index_reader::full_entry(u64 cluster) const {
     disk::full_index raw;
     __builtin_memcpy(&raw, _bytes.data() + cluster * sizeof(raw), sizeof(raw));
-    cluster_entry made{.type = static_cast<disk::cluster>(raw.advise & 3), .offset = raw.offset, .block = raw.block};
+    cluster_entry made{.type = static_cast<disk::cluster>(raw.advise & 3),
+                       .offset = raw.offset,
+                       .block = raw.block};
     const u32 delta = raw.block & 0xffff;
     if (made.type == disk::cluster::nonhead && (delta & disk::block_count_mark) != 0) {
         made.block_count = delta & ~disk::block_count_mark;
@@ -195,7 +202,8 @@ result<cluster_entry> index_reader::entry(u64 cluster) const {
     return compact() ? compact_entry(cluster) : full_entry(cluster);
 }
 
-result<void> index_reader::add(vector<compressed_extent>& to, u64 cluster, const cluster_entry& head) const {
+result<void> index_reader::add(vector<compressed_extent>& to, u64 cluster,
+                               const cluster_entry& head) const {
     compressed_extent made;
     made.start = (cluster << _cluster_bits) + head.offset;
     made.block = head.block;

@@ -1,5 +1,5 @@
-// The index of a compressed EROFS file: where each compressed piece lies on the device and which part
-// of the file it holds.
+// The index of a compressed EROFS file: where each compressed piece lies on the device and which
+// part of the file it holds.
 #pragma once
 
 #include "fs/erofs.hh"
@@ -8,8 +8,8 @@
 namespace kiln {
 
 struct compressed_extent {
-    u64 start = 0;   // in the file; it reaches to the next extent's start
-    u32 block = 0;   // on the device
+    u64 start = 0;  // in the file; it reaches to the next extent's start
+    u32 block = 0;  // on the device
     u32 blocks = 1;
     bool plain = false;
     bool interlaced = false;  // a plain block that is rotated to the offset in its block

@@ -18,7 +18,8 @@ constexpr u64 first_cookie = 3;
 constexpr u32 index_bits = 12;
 
 constexpr std::string_view xattr_prefixes[] = {
-    "", "user.", "system.posix_acl_access", "system.posix_acl_default", "trusted.", "lustre.", "security."};
+    "",        "user.",    "system.posix_acl_access", "system.posix_acl_default", "trusted.",
+    "lustre.", "security."};
 
 u8 entry_type(u8 on_disk) {
     constexpr u8 types[] = {0, 8, 4, 2, 6, 1, 12, 10};  // DT_* by EROFS_FT_*
@@ -106,7 +107,8 @@ result<void> erofs_inode::check(u64 offset) {
     if (_layout.size > static_cast<u64>(INT64_MAX)) {
         return owner().damaged(number, offset, "file size is negative");
     }
-    const bool plain = _layout.kind == disk::layout::plain || _layout.kind == disk::layout::inline_tail;
+    const bool plain =
+        _layout.kind == disk::layout::plain || _layout.kind == disk::layout::inline_tail;
     if (plain && _layout.size > owner().image_size()) {
         return owner().damaged(number, offset, "file is larger than the image");
     }
@@ -173,7 +175,8 @@ result<void> erofs_inode::read_block(u64 block, directory_block& to) {
         const usize first_name = to.entry(0).name_offset;
         to.count = static_cast<u32>(first_name / entry_size);
         if (first_name < entry_size || first_name > to.size || first_name % entry_size != 0) {
-            return owner().damaged(number, to.device_offset, "directory block with impossible names");
+            return owner().damaged(number, to.device_offset,
+                                   "directory block with impossible names");
         }
     }
     return {};
@@ -186,7 +189,8 @@ result<ref<inode>> erofs_inode::lookup_in(const directory_block& block, std::str
         const u32 middle = low + (high - low) / 2;
         const std::string_view here = block.name(middle);
         if (here.empty()) {
-            return owner().damaged(number, block.device_offset, "directory entry with impossible name");
+            return owner().damaged(number, block.device_offset,
+                                   "directory entry with impossible name");
         }
         if (here == name) {
             return owner().inode_by_number(block.entry(middle).number);
@@ -236,7 +240,8 @@ result<void> erofs_inode::read_directory(u64 cookie, directory_sink& sink) {
         for (; index < block.count; ++index) {
             const std::string_view name = block.name(index);
             if (name.empty() || name.size() > 255) {
-                return owner().damaged(number, block.device_offset, "directory entry with impossible name");
+                return owner().damaged(number, block.device_offset,
+                                       "directory entry with impossible name");
             }
             const disk::directory_entry entry = block.entry(index);
             if (name != "." && name != ".." &&
@@ -306,8 +311,8 @@ result<void> erofs_inode::visit_xattrs(Visit visit) {
         if (entry.name_index >= std::size(xattr_prefixes) || entry.name_index == 0) {
             return false;  // prefixes of newer formats
         }
-        return visit(xattr_prefixes[entry.name_index], std::string_view(name, entry.name_length), value,
-                     usize{entry.value_size});
+        return visit(xattr_prefixes[entry.name_index], std::string_view(name, entry.name_length),
+                     value, usize{entry.value_size});
     };
     for (u32 i = 0; i < header.shared_count; ++i) {
         u32 place = 0;
@@ -333,7 +338,8 @@ result<usize> erofs_inode::get_xattr(std::string_view name, std::span<std::byte>
     usize length = 0;
     result<void> copied;
     TRY(visit_xattrs([&](std::string_view prefix, std::string_view rest, u64 value, usize size) {
-        if (name.size() != prefix.size() + rest.size() || !name.starts_with(prefix) || !name.ends_with(rest)) {
+        if (name.size() != prefix.size() + rest.size() || !name.starts_with(prefix) ||
+            !name.ends_with(rest)) {
             return false;
         }
         found = true;

@@ -9,14 +9,17 @@ constexpr u64 largest = ~u64{0} - 1;
 
 class eventfd_file final : public file {
 public:
-    eventfd_file(u64 value, bool semaphore, u32 flags) : file(flags), _value(value), _semaphore(semaphore) {}
+    eventfd_file(u64 value, bool semaphore, u32 flags)
+        : file(flags), _value(value), _semaphore(semaphore) {}
 
     result<usize> read(io_vector& to, u64&) override;
     result<usize> write(io_vector& from, u64&) override;
     result<u64> seek(i64, int) override { return u64{0}; }
     u32 poll_events() override;
     wait_queue* poll_queue() override { return &_waiters; }
-    result<usize> describe(std::span<char> to) override { return format_to(to, "anon_inode:[eventfd]"); }
+    result<usize> describe(std::span<char> to) override {
+        return format_to(to, "anon_inode:[eventfd]");
+    }
 
 private:
     bool try_take(u64& taken);
@@ -59,7 +62,8 @@ result<void> eventfd_file::wait(Condition condition) {
         return err::again;
     }
     result<void> outcome = wait_until(_waiters, condition);
-    return !outcome.ok() && outcome.error() == err::intr ? result<void>(err::restart_sys) : std::move(outcome);
+    return !outcome.ok() && outcome.error() == err::intr ? result<void>(err::restart_sys)
+                                                         : std::move(outcome);
 }
 
 result<usize> eventfd_file::read(io_vector& to, u64&) {
@@ -97,7 +101,8 @@ u32 eventfd_file::poll_events() {
 }  // namespace
 
 result<ref<file>> make_eventfd(u64 value, bool semaphore, u32 flags) {
-    return TRY(make_ref<eventfd_file>(value, semaphore, open_flag::rdwr | (flags & open_flag::nonblock)));
+    return TRY(
+        make_ref<eventfd_file>(value, semaphore, open_flag::rdwr | (flags & open_flag::nonblock)));
 }
 
 }  // namespace kiln

@@ -1,6 +1,6 @@
-// The table is an array of chunks that are made at the first use and stay; so growing moves nothing.
-// _lock guards slots and bitmaps. References that leave the table are dropped after it is released,
-// because dropping the last one runs the file's destructor, which may sleep.
+// The table is an array of chunks that are made at the first use and stay; so growing moves
+// nothing. _lock guards slots and bitmaps. References that leave the table are dropped after it is
+// released, because dropping the last one runs the file's destructor, which may sleep.
 #include "fs/fd_table.hh"
 
 #include <bit>
@@ -267,7 +267,8 @@ u32 limit() {
 }
 
 void set_limit(u32 wanted) {
-    descriptor_limit.store(wanted < hard_maximum ? wanted : hard_maximum, std::memory_order_relaxed);
+    descriptor_limit.store(wanted < hard_maximum ? wanted : hard_maximum,
+                           std::memory_order_relaxed);
 }
 
 u32 open_count() {

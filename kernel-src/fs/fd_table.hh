@@ -1,4 +1,5 @@
-// The process's descriptor table: the lowest free number by a bitmap, close-on-exec flags, the limit.
+// The process's descriptor table: the lowest free number by a bitmap, close-on-exec flags, the
+// limit.
 //
 // Lock: one spin lock; references to files are dropped outside it. Context: threads.
 #pragma once

@@ -1,9 +1,9 @@
 // An open file description: what a descriptor refers to. Everything a program can hold a descriptor
 // of derives from it: regular files, directories, devices, pipes, sockets, epoll …
 //
-// Life: intrusive references; descriptors, running system calls and mappings hold them. When the last
-// goes, the destructor closes. Locks: position_lock (a sleeping lock) is held around read, write and
-// seek that use the shared position; implementations take their own locks inside.
+// Life: intrusive references; descriptors, running system calls and mappings hold them. When the
+// last goes, the destructor closes. Locks: position_lock (a sleeping lock) is held around read,
+// write and seek that use the shared position; implementations take their own locks inside.
 // Context: threads.
 #pragma once
 
@@ -28,17 +28,16 @@ class timerfd_file;
 class inotify_file;
 class dentry;
 class socket;
-struct file_status;      // fs/stat.hh: what stat and statx report
-class directory_sink;    // fs/directory.hh: takes the entries of a readdir
+struct file_status;    // fs/stat.hh: what stat and statx report
+class directory_sink;  // fs/directory.hh: takes the entries of a readdir
 
 // O_* of the Linux x86-64 ABI (include/uapi/asm-generic/fcntl.h).
 namespace open_flag {
 inline constexpr u32 access_mode = 3, rdonly = 0, wronly = 1, rdwr = 2, creat = 0100, excl = 0200,
-                     noctty = 0400, trunc = 01000, append = 02000, nonblock = 04000,
-                     dsync = 010000, async = 020000, direct = 040000, largefile = 0100000,
-                     directory = 0200000, nofollow = 0400000, noatime = 01000000,
-                     cloexec = 02000000, sync = 04010000, path = 010000000,
-                     tmpfile = 020200000;
+                     noctty = 0400, trunc = 01000, append = 02000, nonblock = 04000, dsync = 010000,
+                     async = 020000, direct = 040000, largefile = 0100000, directory = 0200000,
+                     nofollow = 0400000, noatime = 01000000, cloexec = 02000000, sync = 04010000,
+                     path = 010000000, tmpfile = 020200000;
 }
 
 // EPOLL* and POLL* share their values.
@@ -75,7 +74,9 @@ public:
 
     // What is ready now, and the queue that is woken (with the events as mask) whenever that may
     // have changed. Files that are always ready have no queue.
-    virtual u32 poll_events() { return poll_event::in | poll_event::out | poll_event::rdnorm | poll_event::wrnorm; }
+    virtual u32 poll_events() {
+        return poll_event::in | poll_event::out | poll_event::rdnorm | poll_event::wrnorm;
+    }
     virtual wait_queue* poll_queue() { return nullptr; }
     // Whether epoll takes it (regular files and directories: EPERM).
     virtual bool pollable() const { return true; }
@@ -101,11 +102,12 @@ public:
     virtual timerfd_file* as_timerfd() { return nullptr; }
     virtual inotify_file* as_inotify() { return nullptr; }
 
-    // A descriptor of the program was closed (POSIX locks go, epoll interest ends with the last one).
+    // A descriptor of the program was closed (POSIX locks go, epoll interest ends with the last
+    // one).
     virtual void descriptor_closed() {}
 
-    // Called by ref when the last reference goes: ends epoll interest, then destroys. Drop references
-    // holding no locks.
+    // Called by ref when the last reference goes: ends epoll interest, then destroys. Drop
+    // references holding no locks.
     void last_reference();
 
     mutex position_lock;

@@ -1,4 +1,5 @@
-// Advisory locks on files: POSIX record locks (the process's), OFD locks and flock (an open file's).
+// Advisory locks on files: POSIX record locks (the process's), OFD locks and flock (an open
+// file's).
 //
 // There is one process, so POSIX locks never conflict with each other; they only conflict with OFD
 // locks and are remembered for F_GETLK's sake. Each inode has a list, made at the first lock.
@@ -14,9 +15,9 @@ class lock_list;
 struct lock_request {
     bool exclusive = false;
     u64 start = 0;
-    u64 end = 0;          // the last byte; ~0: to the end of the file
+    u64 end = 0;                  // the last byte; ~0: to the end of the file
     const void* owner = nullptr;  // the file for OFD locks and flock, null for the process
-    bool flock = false;   // flock() locks live apart from the others
+    bool flock = false;           // flock() locks live apart from the others
 };
 
 // Takes the lock, waiting if `wait`; err::again otherwise. Own locks in the range are replaced.

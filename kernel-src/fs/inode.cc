@@ -19,7 +19,8 @@ timestamp timestamp_now() {
 }
 
 superblock::superblock(std::string_view type_name)
-    : type(type_name), device(make_device(0, next_device.fetch_add(1, std::memory_order_relaxed))) {}
+    : type(type_name),
+      device(make_device(0, next_device.fetch_add(1, std::memory_order_relaxed))) {}
 
 inode::inode(superblock& owner, u64 inode_number, u32 initial_mode)
     : filesystem(owner), number(inode_number), mode(initial_mode) {}

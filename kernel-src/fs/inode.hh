@@ -2,9 +2,9 @@
 //
 // Life: intrusive references, held by dentries, open files and (tmpfs) by directory entries. A
 // superblock lives for ever once mounted.
-// Locks: inode::lock guards a directory's entries and a file's size; the caller (vfs) holds it around
-// every operation below that says so. Two directories are locked parent first, else by address.
-// Order: rename lock → inode::lock → the file system's own → page cache → block device.
+// Locks: inode::lock guards a directory's entries and a file's size; the caller (vfs) holds it
+// around every operation below that says so. Two directories are locked parent first, else by
+// address. Order: rename lock → inode::lock → the file system's own → page cache → block device.
 // Context: threads.
 #pragma once
 
@@ -112,7 +112,7 @@ public:
     // --- regular files ---
     virtual u64 size() { return 0; }
     virtual page_cache* pages() { return nullptr; }
-    virtual result<void> resize(u64 size);  // `lock` is held
+    virtual result<void> resize(u64 size);                            // `lock` is held
     virtual result<void> allocate(int mode, u64 offset, u64 length);  // `lock` is held
     // F_SEAL_* (memfd_create(2)); null for files that cannot be sealed.
     virtual std::atomic<u32>* seals() { return nullptr; }
@@ -123,7 +123,8 @@ public:
     virtual result<usize> get_xattr(std::string_view name, std::span<std::byte> to);
     // Names, each with its NUL.
     virtual result<usize> list_xattrs(std::span<std::byte> to);
-    virtual result<void> set_xattr(std::string_view name, std::span<const std::byte> value, int flags);
+    virtual result<void> set_xattr(std::string_view name, std::span<const std::byte> value,
+                                   int flags);
     virtual result<void> remove_xattr(std::string_view name);
 
     // Advisory locks on the file; made at the first use (fs/file_lock.hh).

@@ -1,5 +1,5 @@
-// Locks: a writer holds inode::lock, so writes to one file exclude each other and truncation; readers
-// hold nothing, as the page cache keeps pages alive by reference.
+// Locks: a writer holds inode::lock, so writes to one file exclude each other and truncation;
+// readers hold nothing, as the page cache keeps pages alive by reference.
 #include "fs/inode_file.hh"
 
 #include <algorithm>
@@ -177,7 +177,8 @@ result<void> regular_file::allocate(int mode, u64 offset, u64 length) {
 
 result<ref<vm_object>> regular_file::mapping(bool writable_shared) {
     const std::atomic<u32>* const seals = node().seals();
-    if (writable_shared && seals != nullptr && (*seals & (seal_bit::write | seal_bit::future_write)) != 0) {
+    if (writable_shared && seals != nullptr &&
+        (*seals & (seal_bit::write | seal_bit::future_write)) != 0) {
         return err::perm;
     }
     return ref<vm_object>(node().pages());

@@ -53,7 +53,9 @@ public:
     result<u64> seek(i64, int) override { return u64{0}; }
     u32 poll_events() override { return _queued != 0 ? poll_event::in | poll_event::rdnorm : 0; }
     wait_queue* poll_queue() override { return &_waiters; }
-    result<usize> describe(std::span<char> to) override { return format_to(to, "anon_inode:inotify"); }
+    result<usize> describe(std::span<char> to) override {
+        return format_to(to, "anon_inode:inotify");
+    }
     result<i64> ioctl(u32 command, u64 argument) override;
     inotify_file* as_inotify() override { return this; }
 
@@ -127,7 +129,8 @@ void inotify_file::put(i32 watch, u32 mask, u32 cookie, std::string_view name) {
         if (last) {
             event->header = {-1, inotify_event_bit::overflow, 0, 0};
         } else if (!name.empty() && event->name.append(name).ok()) {
-            event->header.length = static_cast<u32>(align_up(name.size() + 1, sizeof(event_header)));
+            event->header.length =
+                static_cast<u32>(align_up(name.size() + 1, sizeof(event_header)));
         }
         _events.push_back(*event);
         ++_queued;

@@ -84,8 +84,9 @@ bool lz4_decoder::copy_match(usize distance, u64 length) {
         if (distance >= 8) {
             copy_in_steps(to, to - distance, piece);
         } else {
+            const std::byte* const from = to - distance;
             for (usize i = 0; i < piece; ++i) {
-                to[i] = to[i - distance];
+                to[i] = from[i];
             }
         }
         _at += piece;

@@ -1,5 +1,5 @@
-// LZ4 block decompression (LZ4 Block Format Description, github.com/lz4/lz4 doc), with a sliding window
-// so that the output need not be one piece of memory.
+// LZ4 block decompression (LZ4 Block Format Description, github.com/lz4/lz4 doc), with a sliding
+// window so that the output need not be one piece of memory.
 //
 // Nothing in the input is trusted. Context: any; allocates nothing.
 #pragma once
@@ -43,7 +43,7 @@ private:
     sink& _sink;
     const std::byte* _in = nullptr;
     const std::byte* _in_end = nullptr;
-    usize _at = 0;       // where the next byte goes in the window
+    usize _at = 0;  // where the next byte goes in the window
     usize _delivered = 0;
     u64 _total = 0;
     u64 _wanted = 0;

@@ -18,8 +18,8 @@ struct mount_point {
 
 // Makes the file system the root of everything.
 result<void> mount_as_root(superblock& filesystem);
-// Mounts it on a directory. A missing directory is made; where the file system below is read-only it
-// exists in memory only.
+// Mounts it on a directory. A missing directory is made; where the file system below is read-only
+// it exists in memory only.
 result<void> mount_at(std::string_view path, superblock& filesystem);
 result<void> mount_on(dentry& directory, superblock& filesystem);
 result<void> unmount(dentry& root);

@@ -82,7 +82,8 @@ void removed(const place& where, dentry& entry) {
     dcache::remove(entry);
     const u32 kind = entry.target()->is_directory() ? happened::directory : 0;
     notify_inode(directory, happened::removed | kind, where.name);
-    notify_inode(*entry.target(), entry.target()->links == 0 ? happened::delete_self : happened::attrib);
+    notify_inode(*entry.target(),
+                 entry.target()->links == 0 ? happened::delete_self : happened::attrib);
 }
 
 // Both directories of a rename, locked.
@@ -128,7 +129,8 @@ result<void> check_replacement(const dentry& moved, const dentry& target) {
     return dcache::is_mount_point(target) ? result<void>(err::busy) : result<void>();
 }
 
-result<void> check_rename(const place& from, const place& to, dentry& moved, dentry& target, u32 flags) {
+result<void> check_rename(const place& from, const place& to, dentry& moved, dentry& target,
+                          u32 flags) {
     const bool exchange = (flags & static_cast<u32>(rename_flag::exchange)) != 0;
     if (moved.negative() || (exchange && target.negative())) {
         return err::noent;
@@ -139,7 +141,8 @@ result<void> check_rename(const place& from, const place& to, dentry& moved, den
     if (from.directory->target()->filesystem.read_only()) {
         return err::rofs;
     }
-    if ((from.trailing_slash || (to.trailing_slash && !exchange)) && !moved.target()->is_directory()) {
+    if ((from.trailing_slash || (to.trailing_slash && !exchange)) &&
+        !moved.target()->is_directory()) {
         return err::notdir;
     }
     if (dcache::is_ancestor(moved, *to.directory)) {
@@ -176,7 +179,8 @@ result<void> rename_locked(const place& from, const place& to, u32 flags) {
     inode& old_directory = *from.directory->target();
     inode& new_directory = *to.directory->target();
     ref<inode> replaced(target->target());
-    TRY(old_directory.rename(from.name, *moved->target(), new_directory, to.name, replaced.get(), exchange));
+    TRY(old_directory.rename(from.name, *moved->target(), new_directory, to.name, replaced.get(),
+                             exchange));
     touch_modified(old_directory);
     touch_modified(new_directory);
     moved->target()->changed = timestamp_now();
@@ -262,7 +266,9 @@ result<void> unlink_at(dentry& start, std::string_view path) {
 result<void> remove_directory_at(dentry& start, std::string_view path) {
     walk_result at = TRY(walk(start, path, {.want_parent = true}));
     if (at.last_is_special) {
-        return at.last.view() == "." ? err::inval : at.last.view() == ".." ? err::notempty : err::busy;
+        return at.last.view() == "."    ? err::inval
+               : at.last.view() == ".." ? err::notempty
+                                        : err::busy;
     }
     place where{std::move(at.entry), std::move(at.last), at.trailing_slash};
     inode& directory = *where.directory->target();
@@ -280,7 +286,8 @@ result<void> remove_directory_at(dentry& start, std::string_view path) {
 
 result<void> rename_at(dentry& from_start, std::string_view from_path, dentry& to_start,
                        std::string_view to_path, u32 flags) {
-    constexpr u32 both = static_cast<u32>(rename_flag::no_replace) | static_cast<u32>(rename_flag::exchange);
+    constexpr u32 both =
+        static_cast<u32>(rename_flag::no_replace) | static_cast<u32>(rename_flag::exchange);
     if ((flags & ~both) != 0 || (flags & both) == both) {
         return err::inval;
     }

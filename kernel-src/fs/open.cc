@@ -7,10 +7,10 @@
 namespace kiln {
 namespace {
 
-constexpr u32 creation_flags = open_flag::creat | open_flag::excl | open_flag::noctty |
-                               open_flag::trunc | open_flag::cloexec;
-constexpr u32 path_flags = open_flag::path | open_flag::directory | open_flag::nofollow |
-                           open_flag::cloexec;
+constexpr u32 creation_flags =
+    open_flag::creat | open_flag::excl | open_flag::noctty | open_flag::trunc | open_flag::cloexec;
+constexpr u32 path_flags =
+    open_flag::path | open_flag::directory | open_flag::nofollow | open_flag::cloexec;
 
 bool has(u32 flags, u32 all_of) {
     return (flags & all_of) == all_of;
@@ -41,7 +41,8 @@ result<void> check_target(inode& target, u32 flags) {
     }
     const bool changes = wants_write(flags) || (flags & open_flag::trunc) != 0;
     if (target.is_directory()) {
-        return changes || (flags & open_flag::creat) != 0 ? result<void>(err::isdir) : result<void>();
+        return changes || (flags & open_flag::creat) != 0 ? result<void>(err::isdir)
+                                                          : result<void>();
     }
     if ((flags & open_flag::directory) != 0) {
         return err::notdir;
@@ -61,7 +62,8 @@ result<ref<file>> open_unnamed(dentry& start, std::string_view path, u32 flags, 
     ref<inode> made;
     {
         lock_guard guard(directory.lock);
-        made = TRY(directory.create_unnamed(mode_bit::regular | (mode & 07777 & ~file_mode_mask())));
+        made =
+            TRY(directory.create_unnamed(mode_bit::regular | (mode & 07777 & ~file_mode_mask())));
     }
     char name[32];
     const usize length = format_to(name, "#{}", made->number);
@@ -80,9 +82,11 @@ struct creation {
     bool made = false;
 };
 
-result<ref<dentry>> create_in(dentry& directory, std::string_view name, ref<dentry> negative, u32 mode) {
+result<ref<dentry>> create_in(dentry& directory, std::string_view name, ref<dentry> negative,
+                              u32 mode) {
     inode& in = *directory.target();
-    ref<inode> made = TRY(in.create(name, mode_bit::regular | (mode & 07777 & ~file_mode_mask()), 0));
+    ref<inode> made =
+        TRY(in.create(name, mode_bit::regular | (mode & 07777 & ~file_mode_mask()), 0));
     touch_modified(in);
     if (in.caches_lookups()) {
         dcache::make_positive(*negative, std::move(made));
@@ -153,8 +157,7 @@ result<ref<file>> open_creating(dentry& start, std::string_view path, u32 flags,
         return std::move(state.open);
     }
     if (state.made) {
-        ref<file> opened =
-            TRY(state.entry->target()->open(*state.entry, flags & ~creation_flags));
+        ref<file> opened = TRY(state.entry->target()->open(*state.entry, flags & ~creation_flags));
         ref<dentry> parent = state.entry->parent();
         notify_inode(*parent->target(), inotify_event_bit::create, TRY(state.entry->name()));
         notify_entry(*state.entry, inotify_event_bit::open);

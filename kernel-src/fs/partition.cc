@@ -46,7 +46,8 @@ static_assert(sizeof(gpt_entry) == 128);
 
 class partition final : public block_device {
 public:
-    partition(block_device& disk, u32 number, u64 start, u64 size) : _disk(disk), _start(start), _size(size) {
+    partition(block_device& disk, u32 number, u64 start, u64 size)
+        : _disk(disk), _start(start), _size(size) {
         _name_length = format_to(_name, "{}p{}", disk.name(), number);
     }
     std::string_view name() const override { return {_name, _name_length}; }
@@ -87,7 +88,8 @@ bool named(const gpt_entry& entry, std::string_view name) {
         return false;
     }
     for (usize i = 0; i < name_units; ++i) {
-        const u16 unit = load<u16>(reinterpret_cast<const std::byte*>(&entry) + offsetof(gpt_entry, name) + 2 * i);
+        const u16 unit = load<u16>(reinterpret_cast<const std::byte*>(&entry) +
+                                   offsetof(gpt_entry, name) + 2 * i);
         if (unit != (i < name.size() ? static_cast<u8>(name[i]) : 0)) {
             return false;
         }
@@ -116,7 +118,8 @@ bool read_header(block_device& disk, u64 at, gpt_header& header) {
 }
 
 result<vector<std::byte>> read_entries(block_device& disk, const gpt_header& header) {
-    if (header.entry_size < sizeof(gpt_entry) || header.entry_size > 4096 || header.entry_count > most_entries ||
+    if (header.entry_size < sizeof(gpt_entry) || header.entry_size > 4096 ||
+        header.entry_count > most_entries ||
         header.entries_sector > disk.size_in_bytes() / sector) {
         return err::io;
     }
@@ -135,8 +138,8 @@ result<vector<std::byte>> read_entries(block_device& disk, const gpt_header& hea
 block_device* find_partition(block_device& disk, std::string_view name) {
     gpt_header header;
     const u64 size = disk.size_in_bytes();
-    if (size < 4 * sector ||
-        (!read_header(disk, sector, header) && !read_header(disk, align_down(size, sector) - sector, header))) {
+    if (size < 4 * sector || (!read_header(disk, sector, header) &&
+                              !read_header(disk, align_down(size, sector) - sector, header))) {
         return nullptr;
     }
     result<vector<std::byte>> entries = read_entries(disk, header);
@@ -145,7 +148,8 @@ block_device* find_partition(block_device& disk, std::string_view name) {
     }
     for (u32 i = 0; i < header.entry_count; ++i) {
         gpt_entry entry;
-        __builtin_memcpy(&entry, entries.value().data() + usize{i} * header.entry_size, sizeof(entry));
+        __builtin_memcpy(&entry, entries.value().data() + usize{i} * header.entry_size,
+                         sizeof(entry));
         if (!named(entry, name)) {
             continue;
         }
@@ -153,7 +157,8 @@ block_device* find_partition(block_device& disk, std::string_view name) {
             log_error("{}: partition {} reaches beyond the disk", disk.name(), name);
             return nullptr;
         }
-        return new (std::nothrow) partition(disk, i + 1, entry.first * sector, (entry.last - entry.first + 1) * sector);
+        return new (std::nothrow)
+            partition(disk, i + 1, entry.first * sector, (entry.last - entry.first + 1) * sector);
     }
     return nullptr;
 }

@@ -1,4 +1,5 @@
-// From a path to a dentry. Iterative: a symbolic link's text replaces the name in what is left to walk.
+// From a path to a dentry. Iterative: a symbolic link's text replaces the name in what is left to
+// walk.
 #include "core/user.hh"
 #include "fs/vfs.hh"
 

@@ -14,7 +14,8 @@ constinit std::atomic<u64> next_number{100};
 
 // A wait that a signal may end restarts the system call.
 result<void> restartable(result<void> outcome) {
-    return !outcome.ok() && outcome.error() == err::intr ? result<void>(err::restart_sys) : std::move(outcome);
+    return !outcome.ok() && outcome.error() == err::intr ? result<void>(err::restart_sys)
+                                                         : std::move(outcome);
 }
 
 class pipe_file : public file {
@@ -25,12 +26,16 @@ public:
     ~pipe_file() override { _buffer->drop_end(readable(), writable()); }
 
     result<usize> read(io_vector& to, u64&) override { return _buffer->read(to, nonblocking()); }
-    result<usize> write(io_vector& from, u64&) override { return _buffer->write(from, nonblocking()); }
+    result<usize> write(io_vector& from, u64&) override {
+        return _buffer->write(from, nonblocking());
+    }
     u32 poll_events() override { return _buffer->events(readable(), writable()); }
     wait_queue* poll_queue() override { return &_buffer->queue; }
     result<i64> ioctl(u32 command, u64 argument) override;
     result<void> status(file_status& to) override;
-    result<usize> describe(std::span<char> to) override { return format_to(to, "pipe:[{}]", _buffer->number); }
+    result<usize> describe(std::span<char> to) override {
+        return format_to(to, "pipe:[{}]", _buffer->number);
+    }
     pipe_buffer* as_pipe() override { return _buffer.get(); }
 
 private:

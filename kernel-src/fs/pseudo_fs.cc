@@ -26,7 +26,9 @@ struct pseudo_fs::entry {
         return node == nullptr || node->children != nullptr ||
                (node->read == nullptr && node->write == nullptr && !is_link());
     }
-    bool is_link() const { return node != nullptr && (node->follow != nullptr || node->link != nullptr); }
+    bool is_link() const {
+        return node != nullptr && (node->follow != nullptr || node->link != nullptr);
+    }
     u32 mode() const;
 };
 
@@ -38,7 +40,10 @@ u32 pseudo_fs::entry::mode() const {
     if (is_link()) {
         return mode_bit::symlink | (given != 0 ? given : 0777);
     }
-    return mode_bit::regular | (given != 0 ? given : node->write == nullptr ? 0444 : node->read == nullptr ? 0200 : 0644);
+    return mode_bit::regular | (given != 0               ? given
+                                : node->write == nullptr ? 0444
+                                : node->read == nullptr  ? 0200
+                                                         : 0644);
 }
 
 namespace {
@@ -61,7 +66,9 @@ public:
     result<void> read_directory(u64 cookie, directory_sink& sink) override;
     bool caches_lookups() const override { return _key == 0 && _entry.numbered == nullptr; }
     result<string> read_link() override;
-    bool is_magic_link() const override { return _entry.node != nullptr && _entry.node->follow != nullptr; }
+    bool is_magic_link() const override {
+        return _entry.node != nullptr && _entry.node->follow != nullptr;
+    }
     result<link_target> follow_magic() override { return _entry.node->follow(_key); }
     result<ref<file>> open(dentry& entry, u32 flags) override;
     result<void> resize(u64) override { return {}; }  // O_TRUNC does nothing
@@ -102,7 +109,8 @@ result<ref<inode>> pseudo_inode::lookup(std::string_view name) {
         return make(*child, _key);
     }
     const i64 wanted = parse_number(name);
-    if (_entry.numbered == nullptr || wanted < 0 || _entry.node->children->next(wanted, _key) != wanted) {
+    if (_entry.numbered == nullptr || wanted < 0 ||
+        _entry.node->children->next(wanted, _key) != wanted) {
         return err::noent;
     }
     return make(*_entry.numbered, (_key << 32) | static_cast<u64>(wanted));
@@ -112,7 +120,8 @@ result<void> pseudo_inode::read_directory(u64 cookie, directory_sink& sink) {
     for (usize i = cookie < first_cookie ? 0 : cookie - first_cookie + 1;
          cookie < numbered_cookie && i < _entry.children.size(); ++i) {
         const pseudo_entry& child = *_entry.children[i];
-        if (!sink.add({child.name, child.number, directory_entry_type(child.mode()), first_cookie + i})) {
+        if (!sink.add(
+                {child.name, child.number, directory_entry_type(child.mode()), first_cookie + i})) {
             return {};
         }
     }
@@ -125,7 +134,9 @@ result<void> pseudo_inode::read_directory(u64 cookie, directory_sink& sink) {
     for (at = list.next(at, _key); at >= 0; at = list.next(at + 1, _key)) {
         char name[24];
         const usize length = format_to(name, "{}", at);
-        if (!sink.add({{name, length}, _entry.numbered->number + static_cast<u64>(at) * 1024, type,
+        if (!sink.add({{name, length},
+                       _entry.numbered->number + static_cast<u64>(at) * 1024,
+                       type,
                        numbered_cookie + static_cast<u64>(at)})) {
             break;
         }
@@ -188,7 +199,8 @@ result<usize> pseudo_file::read(io_vector& to, u64& at) {
     if (at >= _text.size()) {
         return usize{0};
     }
-    const usize count = TRY(to.put(_text.c_str() + at, std::min(to.remaining(), _text.size() - at)));
+    const usize count =
+        TRY(to.put(_text.c_str() + at, std::min(to.remaining(), _text.size() - at)));
     at += count;
     return count;
 }

@@ -1,9 +1,9 @@
 // Views on kernel objects as files: what /proc and /sys are made of.
 //
 // A tree of nodes. Fixed nodes are given by path, with a generator that writes the file's text (and
-// optionally a function that takes what is written to it). A directory may have a provider of further
-// children that come and go (/proc/self/fd). Nodes are never removed.
-// Lock: the tree's mutex while nodes are added; reading takes none. Context: threads.
+// optionally a function that takes what is written to it). A directory may have a provider of
+// further children that come and go (/proc/self/fd). Nodes are never removed. Lock: the tree's
+// mutex while nodes are added; reading takes none. Context: threads.
 #pragma once
 
 #include <string_view>
@@ -37,8 +37,8 @@ private:
     bool _failed = false;
 };
 
-// Makes a file's text each time it is opened (and read from the start). `key` is what the directory's
-// provider said for the entry that the file is below, else 0.
+// Makes a file's text each time it is opened (and read from the start). `key` is what the
+// directory's provider said for the entry that the file is below, else 0.
 using text_generator = result<void> (*)(text_sink& to, u64 key);
 // Takes the bytes of one write.
 using text_receiver = result<void> (*)(std::string_view text, u64 key);
@@ -47,7 +47,8 @@ using link_text_generator = result<string> (*)(u64 key);
 
 // Children that come and go: entries are numbers (task ids, descriptors).
 struct numbered_children {
-    // The first number that is at least `from`; -1 when there is none. `key` is the directory's own.
+    // The first number that is at least `from`; -1 when there is none. `key` is the directory's
+    // own.
     i64 (*next)(i64 from, u64 key);
 };
 
@@ -55,10 +56,10 @@ struct pseudo_node {
     std::string_view path;  // "sys/kernel/pid_max"; "*" stands for a numbered child
     text_generator read = nullptr;
     text_receiver write = nullptr;
-    link_generator follow = nullptr;        // a magic link
-    link_text_generator link = nullptr;     // the text of a link
+    link_generator follow = nullptr;              // a magic link
+    link_text_generator link = nullptr;           // the text of a link
     const numbered_children* children = nullptr;  // a directory with numbered children
-    u32 mode = 0;                           // permission bits; 0: 0444, 0644 with `write`, 0555, 0777
+    u32 mode = 0;  // permission bits; 0: 0444, 0644 with `write`, 0555, 0777
 };
 
 class pseudo_fs final : public superblock {
@@ -87,11 +88,16 @@ private:
 pseudo_fs& the_proc();
 pseudo_fs& the_sys();
 
-// Puts the views of the layers above into both, at boot; provided by linux/, weak for the host tests.
+// Puts the views of the layers above into both, at boot; provided by linux/, weak for the host
+// tests.
 [[gnu::weak]] result<void> fill_views();
 
 // The number of a numbered entry, and that of the one above it, by the key of what is below.
-inline constexpr u32 key_number(u64 key) { return static_cast<u32>(key); }
-inline constexpr u32 key_outer_number(u64 key) { return static_cast<u32>(key >> 32); }
+inline constexpr u32 key_number(u64 key) {
+    return static_cast<u32>(key);
+}
+inline constexpr u32 key_outer_number(u64 key) {
+    return static_cast<u32>(key >> 32);
+}
 
 }  // namespace kiln

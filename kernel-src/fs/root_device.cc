@@ -9,7 +9,8 @@
 namespace kiln {
 
 block_device* find_root_device() {
-    for (block_device* disk = first_block_device(); disk != nullptr; disk = next_block_device(*disk)) {
+    for (block_device* disk = first_block_device(); disk != nullptr;
+         disk = next_block_device(*disk)) {
         if (erofs::detect(*disk)) {
             return disk;
         }

@@ -13,7 +13,8 @@ public:
     timerfd_file(i32 clock, u32 flags) : file(flags), clock_id(clock), _timer(&on_expiry, *this) {}
     ~timerfd_file() override { cancel_timer(_timer); }
 
-    // The first expiry in nanoseconds since boot, `never` to disarm; then every `interval`, 0 for once.
+    // The first expiry in nanoseconds since boot, `never` to disarm; then every `interval`, 0 for
+    // once.
     void set(u64 deadline, u64 interval);
     struct setting {
         u64 left;

@@ -31,7 +31,8 @@ bool add_within(std::atomic<u64>& counter, u64 count, u64 limit) {
 
 }  // namespace
 
-result<tmpfs*> tmpfs::make(u64 byte_limit, u64 inode_limit, u32 root_mode, std::string_view type_name) {
+result<tmpfs*> tmpfs::make(u64 byte_limit, u64 inode_limit, u32 root_mode,
+                           std::string_view type_name) {
     const u64 half = std::max<u64>(memory_now().total_pages / 2, 1);
     const u64 pages = byte_limit == 0 ? half : (byte_limit + page_size - 1) / page_size;
     auto* made = new (std::nothrow) tmpfs(type_name, pages, inode_limit == 0 ? half : inode_limit);
@@ -238,7 +239,8 @@ result<void> tmpfs_inode::remove_directory(std::string_view name, inode& target)
     return {};
 }
 
-result<void> tmpfs_inode::exchange_entries(tmpfs_entry& mine, tmpfs_inode& other, tmpfs_entry& theirs) {
+result<void> tmpfs_inode::exchange_entries(tmpfs_entry& mine, tmpfs_inode& other,
+                                           tmpfs_entry& theirs) {
     const bool my_directory = mine.target->is_directory();
     const bool their_directory = theirs.target->is_directory();
     std::swap(mine.target, theirs.target);
@@ -287,7 +289,10 @@ result<void> tmpfs_inode::status(file_status& to) {
 }
 
 u64 tmpfs_inode::size() {
-    return _pages ? _pages->size() : is_symlink() ? _link.size() : is_directory() ? 20 * (2 + _entry_count) : 0;
+    return _pages           ? _pages->size()
+           : is_symlink()   ? _link.size()
+           : is_directory() ? 20 * (2 + _entry_count)
+                            : 0;
 }
 
 page_cache* tmpfs_inode::pages() {
@@ -309,7 +314,8 @@ result<void> tmpfs_inode::resize(u64 new_size) {
         return err::inval;
     }
     const u64 old_size = _pages->size();
-    if ((new_size < old_size && sealed(seal_bit::shrink)) || (new_size > old_size && sealed(seal_bit::grow))) {
+    if ((new_size < old_size && sealed(seal_bit::shrink)) ||
+        (new_size > old_size && sealed(seal_bit::grow))) {
         return err::perm;
     }
     if (new_size < old_size) {

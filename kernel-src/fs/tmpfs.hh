@@ -1,8 +1,8 @@
 // tmpfs: files in memory, limited in bytes and in number.
 //
 // A directory holds its entries in two orders: by name, and by the number under which readdir lists
-// them. Entries hold references to inodes; an inode without links lives until its last user closes it.
-// Locks: the directory's inode::lock, held by the vfs; counters are atomic. Context: threads.
+// them. Entries hold references to inodes; an inode without links lives until its last user closes
+// it. Locks: the directory's inode::lock, held by the vfs; counters are atomic. Context: threads.
 #pragma once
 
 #include "fs/inode.hh"

@@ -62,7 +62,8 @@ public:
     std::atomic<u32>* seals() override { return _pages ? &_seals : nullptr; }
     result<usize> get_xattr(std::string_view name, std::span<std::byte> to) override;
     result<usize> list_xattrs(std::span<std::byte> to) override;
-    result<void> set_xattr(std::string_view name, std::span<const std::byte> value, int flags) override;
+    result<void> set_xattr(std::string_view name, std::span<const std::byte> value,
+                           int flags) override;
     result<void> remove_xattr(std::string_view name) override;
 
 private:

@@ -11,7 +11,8 @@ constexpr int create_only = 1, replace_only = 2;
 constexpr usize largest_total = 65536;
 
 bool stored(std::string_view name) {
-    return name.starts_with("user.") || name.starts_with("trusted.") || name.starts_with("security.");
+    return name.starts_with("user.") || name.starts_with("trusted.") ||
+           name.starts_with("security.");
 }
 
 // Access lists can be asked for, and there are none.
@@ -64,7 +65,8 @@ result<usize> tmpfs_inode::list_xattrs(std::span<std::byte> to) {
     return length;
 }
 
-result<void> tmpfs_inode::set_xattr(std::string_view name, std::span<const std::byte> value, int flags) {
+result<void> tmpfs_inode::set_xattr(std::string_view name, std::span<const std::byte> value,
+                                    int flags) {
     if (!stored(name)) {
         return err::opnotsupp;
     }

@@ -23,14 +23,14 @@ inline constexpr u32 max_symlinks = 40;
 
 // The first device, or partition named kiln-root, that holds EROFS; null when none does.
 block_device* find_root_device();
-// Mounts EROFS from the device as the root, or an empty tmpfs without one. A damaged image is said on
-// the log with file and offset.
+// Mounts EROFS from the device as the root, or an empty tmpfs without one. A damaged image is said
+// on the log with file and offset.
 result<void> mount_root(block_device* device);
 // Mounts /dev, /dev/shm, /proc and /sys, making their mount points.
 result<void> mount_standard_filesystems();
 struct tmpfs_options {
-    u64 size = 0;         // bytes; 0: half of memory
-    bool copy = false;    // copy what is there now
+    u64 size = 0;       // bytes; 0: half of memory
+    bool copy = false;  // copy what is there now
     u32 mode = 01777;
 };
 result<void> mount_tmpfs(std::string_view path, const tmpfs_options& options);
@@ -46,9 +46,9 @@ result<vector<char>> read_whole_file(std::string_view path, usize limit);
 // RESOLVE_* of openat2 and how the last component is treated.
 struct walk_options {
     bool follow_last = true;
-    bool want_parent = false;    // stop before the last component
+    bool want_parent = false;  // stop before the last component
     bool must_be_directory = false;
-    bool allow_empty = false;    // "" is the start itself
+    bool allow_empty = false;  // "" is the start itself
     bool no_symlinks = false, no_magic_links = false, no_mount_crossing = false, beneath = false,
          in_root = false;
 };

@@ -242,11 +242,14 @@ result<i64> change_times(int directory, u64 path, const user_timespec (&times)[2
     const timestamp now = timestamp_now();
     auto choose = [&](const user_timespec& given, bool& set, timestamp& to) {
         set = given.nanoseconds != time_omit;
-        to = given.nanoseconds == time_now ? now : timestamp{given.seconds, static_cast<u32>(given.nanoseconds)};
+        to = given.nanoseconds == time_now
+                 ? now
+                 : timestamp{given.seconds, static_cast<u32>(given.nanoseconds)};
     };
     for (const user_timespec& given : times) {
         const bool special = given.nanoseconds == time_now || given.nanoseconds == time_omit;
-        if (!special && (given.nanoseconds < 0 || given.nanoseconds >= static_cast<i64>(ns_per_s))) {
+        if (!special &&
+            (given.nanoseconds < 0 || given.nanoseconds >= static_cast<i64>(ns_per_s))) {
             return err::inval;
         }
     }
@@ -256,7 +259,8 @@ result<i64> change_times(int directory, u64 path, const user_timespec (&times)[2
         return 0;
     }
     // Without a path it is the descriptor's file (futimens).
-    ref<inode> target = path == 0 ? TRY(inode_of(directory)) : TRY(find_inode(directory, path, flags));
+    ref<inode> target =
+        path == 0 ? TRY(inode_of(directory)) : TRY(find_inode(directory, path, flags));
     TRY(change_attributes(*target, what));
     return 0;
 }
@@ -283,7 +287,8 @@ SYSCALL(utimensat, int directory, u64 path, u64 times_address, u32 flags) {
     if (times_address != 0) {
         TRY(copy_from_user(times, times_address, sizeof(times)));
     }
-    if ((flags & ~(at_flag::symlink_nofollow | at_flag::empty_path)) != 0 || (path == 0 && flags != 0)) {
+    if ((flags & ~(at_flag::symlink_nofollow | at_flag::empty_path)) != 0 ||
+        (path == 0 && flags != 0)) {
         return err::inval;
     }
     return change_times(directory, path, times, flags);

@@ -1,5 +1,5 @@
-// Moving bytes between descriptors without the program's memory: sendfile, copy_file_range, splice, tee,
-// vmsplice. All copy through one kernel buffer.
+// Moving bytes between descriptors without the program's memory: sendfile, copy_file_range, splice,
+// tee, vmsplice. All copy through one kernel buffer.
 #include <algorithm>
 
 #include "fs/pipe.hh"
@@ -14,11 +14,12 @@ namespace {
 constexpr usize buffer_size = 65536;
 constexpr u64 largest_transfer = 0x7fff'f000;
 
-// One side: a file and where in it. The file's own position is used, and moved, unless an address says
-// otherwise.
+// One side: a file and where in it. The file's own position is used, and moved, unless an address
+// says otherwise.
 class endpoint : noncopyable {
 public:
-    endpoint(ref<file> open, u64 offset_address) : _open(std::move(open)), _address(offset_address) {}
+    endpoint(ref<file> open, u64 offset_address)
+        : _open(std::move(open)), _address(offset_address) {}
 
     result<void> begin() {
         if (_address != 0) {
@@ -67,8 +68,8 @@ private:
     u64 _start = 0;
 };
 
-// Copies until `count` bytes went, the source has no more for now, or the target takes no more. What
-// was read and not written is given back to a source with a position.
+// Copies until `count` bytes went, the source has no more for now, or the target takes no more.
+// What was read and not written is given back to a source with a position.
 result<usize> copy_bytes(endpoint& from, endpoint& to, usize count, bool once) {
     vector<std::byte> buffer;
     TRY(buffer.resize(std::min(count, buffer_size)));
@@ -128,7 +129,8 @@ SYSCALL(sendfile, int out_fd, int in_fd, u64 offset_address, usize count) {
     return finish(from, to, done);
 }
 
-SYSCALL(copy_file_range, int in_fd, u64 in_offset, int out_fd, u64 out_offset, usize count, u32 flags) {
+SYSCALL(copy_file_range, int in_fd, u64 in_offset, int out_fd, u64 out_offset, usize count,
+        u32 flags) {
     if (flags != 0) {
         return err::inval;
     }
@@ -136,10 +138,12 @@ SYSCALL(copy_file_range, int in_fd, u64 in_offset, int out_fd, u64 out_offset, u
     ref<file> out = TRY(target(out_fd));
     inode* const in_node = in->get_inode();
     inode* const out_node = out->get_inode();
-    if ((in_node != nullptr && in_node->is_directory()) || (out_node != nullptr && out_node->is_directory())) {
+    if ((in_node != nullptr && in_node->is_directory()) ||
+        (out_node != nullptr && out_node->is_directory())) {
         return err::isdir;
     }
-    if (in_node == nullptr || out_node == nullptr || !in_node->is_regular() || !out_node->is_regular()) {
+    if (in_node == nullptr || out_node == nullptr || !in_node->is_regular() ||
+        !out_node->is_regular()) {
         return err::inval;
     }
     if ((out->flags() & open_flag::append) != 0) {
@@ -150,7 +154,8 @@ SYSCALL(copy_file_range, int in_fd, u64 in_offset, int out_fd, u64 out_offset, u
     TRY(from.begin());
     TRY(to.begin());
     count = std::min<u64>(count, largest_transfer);
-    if (in_node == out_node && from.position() < to.position() + count && to.position() < from.position() + count) {
+    if (in_node == out_node && from.position() < to.position() + count &&
+        to.position() < from.position() + count) {
         return err::inval;
     }
     const usize done = TRY(copy_bytes(from, to, count, false));
@@ -164,7 +169,8 @@ constexpr u32 splice_nonblocking = 2, splice_known = 15;
 // Makes a side non-blocking for one call.
 class briefly_nonblocking : noncopyable {
 public:
-    briefly_nonblocking(file& open, bool wanted) : _open(open), _set(wanted && !open.nonblocking()) {
+    briefly_nonblocking(file& open, bool wanted)
+        : _open(open), _set(wanted && !open.nonblocking()) {
         if (_set) {
             _open.set_flags(_open.flags() | open_flag::nonblock);
         }
@@ -240,7 +246,8 @@ SYSCALL(tee, int in_fd, int out_fd, usize count, u32 flags) {
     const usize got = TRY(from->peek(buffer, nonblocking || in->nonblocking()));
     io_vector bytes = io_vector::kernel(buffer.data(), got);
     return got == 0 ? result<i64>(0)
-                    : result<i64>(static_cast<i64>(TRY(to->write(bytes, nonblocking || out->nonblocking()))));
+                    : result<i64>(static_cast<i64>(
+                          TRY(to->write(bytes, nonblocking || out->nonblocking()))));
 }
 
 // Copies; the pages stay the program's.
@@ -260,7 +267,8 @@ SYSCALL(vmsplice, int fd, u64 ranges, u64 count, u32 flags) {
         return 0;
     }
     const bool nonblocking = (flags & splice_nonblocking) != 0 || open->nonblocking();
-    return static_cast<i64>(open->writable() ? TRY(pipe->write(bytes, nonblocking)) : TRY(pipe->read(bytes, nonblocking)));
+    return static_cast<i64>(open->writable() ? TRY(pipe->write(bytes, nonblocking))
+                                             : TRY(pipe->read(bytes, nonblocking)));
 }
 
 }  // namespace kiln

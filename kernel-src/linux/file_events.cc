@@ -48,7 +48,8 @@ SYSCALL(timerfd_create, i32 clock, u32 flags) {
         case clock_id::boottime_alarm: break;
         default: return err::inval;
     }
-    ref<file> made = TRY(make_ref<timerfd_file>(clock, open_flag::rdwr | (flags & open_flag::nonblock)));
+    ref<file> made =
+        TRY(make_ref<timerfd_file>(clock, open_flag::rdwr | (flags & open_flag::nonblock)));
     return TRY(install_descriptor(std::move(made), cloexec(flags)));
 }
 
@@ -64,7 +65,8 @@ result<ref<file>> timer_of(int fd) {
 
 result<void> tell_setting(timerfd_file& of, u64 address) {
     const timerfd_file::setting now_set = of.get();
-    return user_ptr<user_itimerspec>(address).write({to_timespec(now_set.interval), to_timespec(now_set.left)});
+    return user_ptr<user_itimerspec>(address).write(
+        {to_timespec(now_set.interval), to_timespec(now_set.left)});
 }
 
 }  // namespace
@@ -103,7 +105,8 @@ SYSCALL(timerfd_gettime, int fd, u64 address) {
 SYSCALL(memfd_create, u64 name_address, u32 flags) {
     constexpr u32 close_on_exec = 1, allow_sealing = 2, huge_pages = 4, no_exec = 8, exec = 16;
     constexpr usize longest_name = 249;
-    if ((flags & ~(close_on_exec | allow_sealing | no_exec | exec)) != 0 || (flags & huge_pages) != 0) {
+    if ((flags & ~(close_on_exec | allow_sealing | no_exec | exec)) != 0 ||
+        (flags & huge_pages) != 0) {
         return err::inval;
     }
     result<string> given = copy_string_from_user(name_address, longest_name);
@@ -112,7 +115,8 @@ SYSCALL(memfd_create, u64 name_address, u32 flags) {
     }
     string name = TRY(string::copy("memfd:"));
     TRY(name.append(given.value()));
-    ref<file> made = TRY(make_memory_file(name, open_flag::rdwr | open_flag::largefile, (flags & allow_sealing) != 0));
+    ref<file> made = TRY(make_memory_file(name, open_flag::rdwr | open_flag::largefile,
+                                          (flags & allow_sealing) != 0));
     return TRY(install_descriptor(std::move(made), (flags & close_on_exec) != 0));
 }
 

@@ -11,13 +11,15 @@
 namespace kiln {
 namespace {
 
-constexpr u32 known_open_flags = open_flag::access_mode | open_flag::creat | open_flag::excl | open_flag::noctty |
-                                 open_flag::trunc | open_flag::append | open_flag::nonblock | open_flag::sync |
-                                 open_flag::async | open_flag::direct | open_flag::largefile |
-                                 open_flag::directory | open_flag::nofollow | open_flag::noatime |
-                                 open_flag::cloexec | open_flag::path | open_flag::tmpfile;
+constexpr u32 known_open_flags = open_flag::access_mode | open_flag::creat | open_flag::excl |
+                                 open_flag::noctty | open_flag::trunc | open_flag::append |
+                                 open_flag::nonblock | open_flag::sync | open_flag::async |
+                                 open_flag::direct | open_flag::largefile | open_flag::directory |
+                                 open_flag::nofollow | open_flag::noatime | open_flag::cloexec |
+                                 open_flag::path | open_flag::tmpfile;
 
-result<i64> open_from(int directory, std::string_view path, u32 flags, u32 mode, const walk_options& options = {}) {
+result<i64> open_from(int directory, std::string_view path, u32 flags, u32 mode,
+                      const walk_options& options = {}) {
     ref<dentry> start = TRY(directory_of(directory, path));
     // 64-bit programs always open large files, and F_GETFL shows it.
     const u32 large = (flags & open_flag::path) == 0 ? open_flag::largefile : 0;
@@ -41,7 +43,8 @@ SYSCALL(openat, int directory, u64 path, u32 flags, u32 mode) {
 }
 
 SYSCALL(creat, u64 path, u32 mode) {
-    return open_user(at_flag::working_directory, path, open_flag::creat | open_flag::wronly | open_flag::trunc, mode);
+    return open_user(at_flag::working_directory, path,
+                     open_flag::creat | open_flag::wronly | open_flag::trunc, mode);
 }
 
 namespace {
@@ -54,7 +57,8 @@ struct open_how {
 };
 
 namespace resolve_flag {
-constexpr u64 no_mount_crossing = 1, no_magic_links = 2, no_symlinks = 4, beneath = 8, in_root = 16, cached = 32;
+constexpr u64 no_mount_crossing = 1, no_magic_links = 2, no_symlinks = 4, beneath = 8, in_root = 16,
+              cached = 32;
 }
 
 // struct open_how may be longer than ours if the rest is zero.
@@ -106,7 +110,8 @@ SYSCALL(openat2, int directory, u64 path_address, u64 how_address, usize size) {
         .in_root = (how.resolve & resolve_flag::in_root) != 0,
     };
     if (!options.in_root) {
-        return open_from(directory, path, static_cast<u32>(how.flags), static_cast<u32>(how.mode), options);
+        return open_from(directory, path, static_cast<u32>(how.flags), static_cast<u32>(how.mode),
+                         options);
     }
     // The descriptor is the root: an absolute path begins there too.
     ref<dentry> start = TRY(directory_of(directory, "."));
@@ -180,12 +185,11 @@ SYSCALL(pipe, u64 to) {
 namespace {
 
 namespace fcntl_command {
-constexpr u32 duplicate = 0, get_descriptor_flags = 1, set_descriptor_flags = 2, get_flags = 3, set_flags = 4,
-              get_lock = 5, set_lock = 6, set_lock_wait = 7, set_owner = 8, get_owner = 9, set_signal = 10,
-              get_signal = 11, ofd_get_lock = 36, ofd_set_lock = 37, ofd_set_lock_wait = 38,
-              get_lease = 1025,
-              duplicate_cloexec = 1030, set_pipe_size = 1031, get_pipe_size = 1032, add_seals = 1033,
-              get_seals = 1034;
+constexpr u32 duplicate = 0, get_descriptor_flags = 1, set_descriptor_flags = 2, get_flags = 3,
+              set_flags = 4, get_lock = 5, set_lock = 6, set_lock_wait = 7, set_owner = 8,
+              get_owner = 9, set_signal = 10, get_signal = 11, ofd_get_lock = 36, ofd_set_lock = 37,
+              ofd_set_lock_wait = 38, get_lease = 1025, duplicate_cloexec = 1030,
+              set_pipe_size = 1031, get_pipe_size = 1032, add_seals = 1033, get_seals = 1034;
 }
 constexpr u64 close_on_exec_bit = 1;
 
@@ -210,8 +214,8 @@ result<i64> duplicate(ref<file> open, u64 lowest, bool cloexec) {
 }
 
 result<i64> set_file_flags(file& open, u32 flags) {
-    constexpr u32 changeable = open_flag::append | open_flag::nonblock | open_flag::async | open_flag::direct |
-                               open_flag::noatime;
+    constexpr u32 changeable = open_flag::append | open_flag::nonblock | open_flag::async |
+                               open_flag::direct | open_flag::noatime;
     open.set_flags((open.flags() & ~changeable) | (flags & changeable));
     return 0;
 }
@@ -254,7 +258,8 @@ result<i64> test_lock(inode& target, lock_request request, user_flock& told, u64
         told.type = request.exclusive ? lock_write : lock_read;
         told.whence = 0;
         told.start = static_cast<i64>(request.start);
-        told.length = request.end == ~u64{0} ? 0 : static_cast<i64>(request.end - request.start + 1);
+        told.length =
+            request.end == ~u64{0} ? 0 : static_cast<i64>(request.end - request.start + 1);
         told.pid = request.owner == nullptr ? process_id : -1;
     }
     TRY(user_ptr<user_flock>(address).write(told));
@@ -274,7 +279,8 @@ result<i64> record_lock(file& open, u32 command, u64 address) {
     lock_request request = TRY(make_request(open, from));
     request.owner = by_file ? &open : nullptr;
     if (command == fcntl_command::get_lock || command == fcntl_command::ofd_get_lock) {
-        return from.type == lock_none ? result<i64>(err::inval) : test_lock(*target, request, from, address);
+        return from.type == lock_none ? result<i64>(err::inval)
+                                      : test_lock(*target, request, from, address);
     }
     if (from.type == lock_none) {
         TRY(clear_file_lock(*target, request));
@@ -283,7 +289,8 @@ result<i64> record_lock(file& open, u32 command, u64 address) {
     if (from.type == lock_read ? !open.readable() : !open.writable()) {
         return err::badf;
     }
-    const bool wait = command == fcntl_command::set_lock_wait || command == fcntl_command::ofd_set_lock_wait;
+    const bool wait =
+        command == fcntl_command::set_lock_wait || command == fcntl_command::ofd_set_lock_wait;
     result<void> outcome = set_file_lock(*target, request, wait);
     if (!outcome.ok()) {
         return outcome.error() == err::intr ? err::restart_sys : outcome.error();
@@ -319,7 +326,8 @@ result<i64> add_seals(file& open, u64 wanted) {
     if ((seals & seal_bit::seal) != 0) {
         return err::perm;
     }
-    if ((wanted & seal_bit::write) != 0 && (seals & seal_bit::write) == 0 && target->pages()->mappings != 0) {
+    if ((wanted & seal_bit::write) != 0 && (seals & seal_bit::write) == 0 &&
+        target->pages()->mappings != 0) {
         return err::busy;
     }
     seals |= static_cast<u32>(wanted);
@@ -336,8 +344,8 @@ result<i64> get_seals(file& open) {
 
 bool allowed_on_path_files(u32 command) {
     return command == fcntl_command::duplicate || command == fcntl_command::duplicate_cloexec ||
-           command == fcntl_command::get_descriptor_flags || command == fcntl_command::set_descriptor_flags ||
-           command == fcntl_command::get_flags;
+           command == fcntl_command::get_descriptor_flags ||
+           command == fcntl_command::set_descriptor_flags || command == fcntl_command::get_flags;
 }
 
 }  // namespace
@@ -351,7 +359,8 @@ SYSCALL(fcntl, int fd, u32 command, u64 argument) {
     switch (command) {
         case fcntl_command::duplicate: return duplicate(std::move(open), argument, false);
         case fcntl_command::duplicate_cloexec: return duplicate(std::move(open), argument, true);
-        case fcntl_command::get_descriptor_flags: return TRY(descriptors::close_on_exec(fd)) ? 1 : 0;
+        case fcntl_command::get_descriptor_flags:
+            return TRY(descriptors::close_on_exec(fd)) ? 1 : 0;
         case fcntl_command::set_descriptor_flags:
             TRY(descriptors::set_close_on_exec(fd, (argument & close_on_exec_bit) != 0));
             return 0;
@@ -387,7 +396,11 @@ SYSCALL(flock, int fd, u32 operation) {
     if (target == nullptr) {
         return err::badf;
     }
-    const lock_request request{.exclusive = kind == exclusive, .start = 0, .end = ~u64{0}, .owner = open.get(), .flock = true};
+    const lock_request request{.exclusive = kind == exclusive,
+                               .start = 0,
+                               .end = ~u64{0},
+                               .owner = open.get(),
+                               .flock = true};
     if (kind == unlock) {
         TRY(clear_file_lock(*target, request));
         return 0;
@@ -400,11 +413,14 @@ SYSCALL(flock, int fd, u32 operation) {
 }
 
 SYSCALL(ioctl, int fd, u32 command, u64 argument) {
-    constexpr u32 clear_cloexec = 0x5450, set_cloexec = 0x5451, set_nonblocking = 0x5421, set_async = 0x5452;
+    constexpr u32 clear_cloexec = 0x5450, set_cloexec = 0x5451, set_nonblocking = 0x5421,
+                  set_async = 0x5452;
     ref<file> open = TRY(get_real_file(fd));
     switch (command) {
         case set_cloexec:
-        case clear_cloexec: TRY(descriptors::set_close_on_exec(fd, command == set_cloexec)); return 0;
+        case clear_cloexec:
+            TRY(descriptors::set_close_on_exec(fd, command == set_cloexec));
+            return 0;
         case set_nonblocking:
         case set_async: {
             const u32 flag = command == set_nonblocking ? open_flag::nonblock : open_flag::async;

@@ -186,7 +186,8 @@ result<i64> poll_descriptors(u64 address, u32 count, u64 deadline) {
 
 // An interrupted call is started again only when no handler ran.
 result<i64> not_after_handlers(result<i64> outcome) {
-    return !outcome.ok() && outcome.error() == err::intr ? result<i64>(err::restart_nohand) : std::move(outcome);
+    return !outcome.ok() && outcome.error() == err::intr ? result<i64>(err::restart_nohand)
+                                                         : std::move(outcome);
 }
 
 result<u64> deadline_from(u64 timespec_address) {
@@ -209,9 +210,10 @@ void tell_time_left(u64 timespec_address, u64 deadline) {
 }  // namespace
 
 SYSCALL(poll, u64 fds, u32 count, i32 milliseconds) {
-    const u64 deadline = milliseconds < 0    ? never
-                         : milliseconds == 0 ? 0
-                                             : deadline_after(static_cast<u64>(milliseconds) * ns_per_ms);
+    const u64 deadline = milliseconds < 0 ? never
+                         : milliseconds == 0
+                             ? 0
+                             : deadline_after(static_cast<u64>(milliseconds) * ns_per_ms);
     return not_after_handlers(poll_descriptors(fds, count, deadline));
 }
 
@@ -228,9 +230,10 @@ SYSCALL(ppoll, u64 fds, u32 count, u64 timeout, u64 mask_address, u64 mask_size)
 
 namespace {
 
-constexpr u32 select_in = poll_event::in | poll_event::rdnorm | poll_event::rdband | poll_event::hangup |
-                          poll_event::error;
-constexpr u32 select_out = poll_event::out | poll_event::wrnorm | poll_event::wrband | poll_event::error;
+constexpr u32 select_in = poll_event::in | poll_event::rdnorm | poll_event::rdband |
+                          poll_event::hangup | poll_event::error;
+constexpr u32 select_out =
+    poll_event::out | poll_event::wrnorm | poll_event::wrband | poll_event::error;
 constexpr u32 select_except = poll_event::pri;
 constexpr u32 select_events[3] = {select_in, select_out, select_except};
 
@@ -239,7 +242,9 @@ struct bit_sets {
     vector<u64> words;
     usize per_set = 0;
 
-    bool test(u32 set, u32 fd) const { return (words[set * per_set + fd / 64] >> (fd % 64) & 1) != 0; }
+    bool test(u32 set, u32 fd) const {
+        return (words[set * per_set + fd / 64] >> (fd % 64) & 1) != 0;
+    }
     void put(u32 set, u32 fd) { words[set * per_set + fd / 64] |= u64{1} << (fd % 64); }
 };
 
@@ -248,7 +253,8 @@ result<void> read_sets(bit_sets& sets, u32 count, const u64 (&addresses)[3]) {
     TRY(sets.words.resize(3 * sets.per_set));
     for (u32 set = 0; set < 3; ++set) {
         if (addresses[set] != 0) {
-            TRY(copy_from_user(sets.words.data() + set * sets.per_set, addresses[set], sets.per_set * 8));
+            TRY(copy_from_user(sets.words.data() + set * sets.per_set, addresses[set],
+                               sets.per_set * 8));
         }
     }
     return {};
@@ -257,7 +263,8 @@ result<void> read_sets(bit_sets& sets, u32 count, const u64 (&addresses)[3]) {
 result<void> write_sets(const bit_sets& sets, const u64 (&addresses)[3]) {
     for (u32 set = 0; set < 3; ++set) {
         if (addresses[set] != 0) {
-            TRY(copy_to_user(addresses[set], sets.words.data() + set * sets.per_set, sets.per_set * 8));
+            TRY(copy_to_user(addresses[set], sets.words.data() + set * sets.per_set,
+                             sets.per_set * 8));
         }
     }
     return {};
@@ -294,7 +301,8 @@ result<i64> select_descriptors(i32 count, const u64 (&addresses)[3], u64 deadlin
     if (count < 0) {
         return err::inval;
     }
-    const u32 limit = std::min(static_cast<u32>(count), std::max(descriptors::slot_count(), u32{64}));
+    const u32 limit =
+        std::min(static_cast<u32>(count), std::max(descriptors::slot_count(), u32{64}));
     bit_sets sets;
     TRY(read_sets(sets, limit, addresses));
     poll_set set;
@@ -327,11 +335,13 @@ SYSCALL(select, i32 count, u64 in, u64 out, u64 except, u64 timeout) {
             return err::inval;
         }
         // Linux takes microseconds beyond a second, too.
-        const user_timeval normal{given.seconds + given.microseconds / 1'000'000, given.microseconds % 1'000'000};
+        const user_timeval normal{given.seconds + given.microseconds / 1'000'000,
+                                  given.microseconds % 1'000'000};
         const u64 duration = TRY(from_timeval(normal));
         deadline = duration == 0 ? 0 : deadline_after(duration);
     }
-    result<i64> outcome = not_after_handlers(select_descriptors(count, {in, out, except}, deadline));
+    result<i64> outcome =
+        not_after_handlers(select_descriptors(count, {in, out, except}, deadline));
     if (timeout != 0) {
         const u64 time = now();
         static_cast<void>(user_ptr<user_timeval>(timeout).write(
@@ -351,7 +361,8 @@ SYSCALL(pselect6, i32 count, u64 in, u64 out, u64 except, u64 timeout, u64 mask_
         const mask_argument given = TRY(user_ptr<mask_argument>(mask_address).read());
         TRY(mask.set_from_user(given.address, given.size));
     }
-    result<i64> outcome = not_after_handlers(select_descriptors(count, {in, out, except}, deadline));
+    result<i64> outcome =
+        not_after_handlers(select_descriptors(count, {in, out, except}, deadline));
     tell_time_left(timeout, deadline);
     return mask.finish(std::move(outcome));
 }
@@ -443,7 +454,8 @@ SYSCALL(epoll_wait, int fd, u64 events, i32 limit, i32 milliseconds) {
     return wait_for_events(fd, events, limit, deadline_of_ms(milliseconds));
 }
 
-SYSCALL(epoll_pwait, int fd, u64 events, i32 limit, i32 milliseconds, u64 mask_address, u64 mask_size) {
+SYSCALL(epoll_pwait, int fd, u64 events, i32 limit, i32 milliseconds, u64 mask_address,
+        u64 mask_size) {
     temporary_signal_mask mask;
     TRY(mask.set_from_user(mask_address, mask_size));
     return mask.finish(wait_for_events(fd, events, limit, deadline_of_ms(milliseconds)));

@@ -176,7 +176,8 @@ SYSCALL(pwritev2, int fd, u64 ranges, u64 count, i64 offset, u64, u32 flags) {
         TRY(open->status(status));
         offset = offset == current_position ? offset : static_cast<i64>(status.size);
     }
-    return offset == current_position ? write_from(*open, from) : write_at_offset(*open, from, offset);
+    return offset == current_position ? write_from(*open, from)
+                                      : write_at_offset(*open, from, offset);
 }
 
 SYSCALL(preadv, int fd, u64 ranges, u64 count, i64 offset) {

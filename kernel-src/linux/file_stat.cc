@@ -42,7 +42,7 @@ static_assert(sizeof(user_statx) == 256);
 namespace statx_bit {
 constexpr u32 basic = 0x7ff, created = 0x800, mount_id = 0x1000, reserved = 0x8000'0000;
 constexpr u64 mount_root = 0x2000;
-}
+}  // namespace statx_bit
 
 struct user_statfs {
     i64 magic, block_size;
@@ -79,7 +79,8 @@ statx_time to_statx(const timestamp& from) {
 
 user_statx to_statx(const file_status& from) {
     user_statx made{};
-    made.mask = statx_bit::basic | statx_bit::mount_id | (from.has_created ? statx_bit::created : 0);
+    made.mask =
+        statx_bit::basic | statx_bit::mount_id | (from.has_created ? statx_bit::created : 0);
     made.block_size = from.block_size;
     made.attributes_mask = statx_bit::mount_root;
     made.attributes = from.mount_root ? statx_bit::mount_root : 0;
@@ -137,7 +138,8 @@ SYSCALL(newfstatat, int directory, u64 path, u64 to, u32 flags) {
 }
 
 SYSCALL(statx, int directory, u64 path, u32 flags, u32 mask, u64 to) {
-    constexpr u32 known = at_flag::symlink_nofollow | at_flag::empty_path | at_flag::no_automount | at_flag::sync_type;
+    constexpr u32 known = at_flag::symlink_nofollow | at_flag::empty_path | at_flag::no_automount |
+                          at_flag::sync_type;
     if ((flags & ~known) != 0 || (mask & statx_bit::reserved) != 0 ||
         (flags & at_flag::sync_type) == at_flag::sync_type) {
         return err::inval;
@@ -216,7 +218,8 @@ SYSCALL(faccessat, int directory, u64 path, u32 mode) {
 }
 
 SYSCALL(faccessat2, int directory, u64 path, u32 mode, u32 flags) {
-    constexpr u32 known = at_flag::effective_access | at_flag::symlink_nofollow | at_flag::empty_path;
+    constexpr u32 known =
+        at_flag::effective_access | at_flag::symlink_nofollow | at_flag::empty_path;
     if ((flags & ~known) != 0) {
         return err::inval;
     }
@@ -227,7 +230,8 @@ SYSCALL(readlinkat, int directory, u64 path, u64 to, i32 size) {
     if (size <= 0) {
         return err::inval;
     }
-    const path_target target = TRY(find_target(directory, path, at_flag::symlink_nofollow | at_flag::empty_path));
+    const path_target target =
+        TRY(find_target(directory, path, at_flag::symlink_nofollow | at_flag::empty_path));
     inode* const node = target.node();
     if (node == nullptr || !node->is_symlink()) {
         // "" without an O_PATH handle on a link is as if there were no such name.
@@ -247,10 +251,12 @@ SYSCALL(readlink, u64 path, u64 to, i32 size) {
 
 namespace {
 
-// Lays entries out as struct linux_dirent64, or the older struct linux_dirent with the type at its end.
+// Lays entries out as struct linux_dirent64, or the older struct linux_dirent with the type at its
+// end.
 class user_directory_sink final : public directory_sink {
 public:
-    user_directory_sink(u64 to, usize size, bool old_layout) : _to(to), _left(size), _old(old_layout) {}
+    user_directory_sink(u64 to, usize size, bool old_layout)
+        : _to(to), _left(size), _old(old_layout) {}
 
     bool add(const directory_entry& entry) override {
         const usize head = _old ? 18 : 19;
@@ -269,7 +275,8 @@ public:
         } else {
             record[18] = static_cast<std::byte>(entry.type);
         }
-        __builtin_memcpy(record + head, entry.name.data(), std::min<usize>(entry.name.size(), name_max));
+        __builtin_memcpy(record + head, entry.name.data(),
+                         std::min<usize>(entry.name.size(), name_max));
         outcome = copy_to_user(_to, record, length);
         if (!outcome.ok()) {
             return false;

@@ -32,8 +32,8 @@ result<ref<inode>> path_inode(u64 path, bool follow) {
 
 // Names outside the known classes have no handler.
 bool known_class(std::string_view name) {
-    return name.starts_with("user.") || name.starts_with("trusted.") || name.starts_with("security.") ||
-           name.starts_with("system.");
+    return name.starts_with("user.") || name.starts_with("trusted.") ||
+           name.starts_with("security.") || name.starts_with("system.");
 }
 
 template <class Read>
@@ -53,7 +53,8 @@ result<i64> get_attribute(result<ref<inode>> found, u64 name_address, u64 to, us
     if (!known_class(name)) {
         return err::opnotsupp;
     }
-    return give(to, size, [&](std::span<std::byte> bytes) { return target->get_xattr(name, bytes); });
+    return give(to, size,
+                [&](std::span<std::byte> bytes) { return target->get_xattr(name, bytes); });
 }
 
 result<i64> list_attributes(result<ref<inode>> found, u64 to, usize size) {
@@ -61,7 +62,8 @@ result<i64> list_attributes(result<ref<inode>> found, u64 to, usize size) {
     return give(to, size, [&](std::span<std::byte> bytes) { return target->list_xattrs(bytes); });
 }
 
-result<i64> set_attribute(result<ref<inode>> found, u64 name_address, u64 from, usize size, i32 flags) {
+result<i64> set_attribute(result<ref<inode>> found, u64 name_address, u64 from, usize size,
+                          i32 flags) {
     constexpr i32 create = 1, replace = 2;
     ref<inode> target = TRY(std::move(found));
     if ((flags & ~(create | replace)) != 0) {

@@ -44,7 +44,8 @@ result<path_target> find_target(int descriptor, u64 path_address, u32 flags) {
         return target_of_descriptor(descriptor);
     }
     ref<dentry> start = TRY(directory_of(descriptor, path));
-    walk_result found = TRY(walk(*start, path, {.follow_last = (flags & at_flag::symlink_nofollow) == 0}));
+    walk_result found =
+        TRY(walk(*start, path, {.follow_last = (flags & at_flag::symlink_nofollow) == 0}));
     return path_target{std::move(found.entry), std::move(found.open)};
 }
 

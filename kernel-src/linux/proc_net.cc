@@ -1,8 +1,8 @@
 // kernel only: shows the network stack.
 //
-// /proc/net in Linux's formats, /sys/class/net as far as programs look, and /proc/net/pnp with the name
-// servers, to which an image's /etc/resolv.conf may be a link.
-// Tables are copied under their spin locks into rows that were allocated before; text is made after.
+// /proc/net in Linux's formats, /sys/class/net as far as programs look, and /proc/net/pnp with the
+// name servers, to which an image's /etc/resolv.conf may be a link. Tables are copied under their
+// spin locks into rows that were allocated before; text is made after.
 #include <algorithm>
 
 #include "fs/pseudo_fs.hh"
@@ -106,8 +106,9 @@ result<void> show_tcp(text_sink& to, u64) {
             }
         });
     }));
-    to.put("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
-           "timeout inode\n");
+    to.put(
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
+        "timeout inode\n");
     put_rows(to, rows);
     return {};
 }
@@ -122,8 +123,9 @@ result<void> show_udp(text_sink& to, u64) {
             }
         });
     }));
-    to.put("   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
-           "timeout inode ref pointer drops\n");
+    to.put(
+        "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
+        "timeout inode ref pointer drops\n");
     put_rows(to, rows);
     return {};
 }
@@ -137,9 +139,10 @@ void each_interface(Visit visit) {
 }
 
 result<void> show_devices(text_sink& to, u64) {
-    to.put("Inter-|   Receive                                                |  Transmit\n"
-           " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs "
-           "drop fifo colls carrier compressed\n");
+    to.put(
+        "Inter-|   Receive                                                |  Transmit\n"
+        " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs "
+        "drop fifo colls carrier compressed\n");
     each_interface([&](net::interface& each) {
         const net::device_counters counts = each.counters();
         const usize length = each.name().size();
@@ -168,7 +171,8 @@ result<void> show_routes(text_sink& to, u64) {
         }
         const u32 length = entry.destination.length;
         const u32 mask = length == 0 ? 0 : ~u32{0} << (32 - length);
-        const u32 flags = up | (entry.gateway.is_unspecified() ? 0 : gateway) | (length == 32 ? host : 0);
+        const u32 flags =
+            up | (entry.gateway.is_unspecified() ? 0 : gateway) | (length == 32 ? host : 0);
         format(to, "{}\t", entry.out->name());
         put_upper_hex(to, byteswap(entry.destination.address.to_v4() & mask), 8);
         to.put("\t");
@@ -237,7 +241,8 @@ result<void> show_counters(text_sink& to, u64) {
     const net::stack_counters& counts = net::the_network().counters;
     to.put("Tcp: RtoAlgorithm RtoMin RtoMax MaxConn CurrEstab RetransSegs InErrs OutRsts\n");
     format(to, "Tcp: 1 200 120000 -1 {} {} {} {}\n", counts.tcp_established.load(),
-           counts.tcp_retransmitted.load(), counts.tcp_errors.load(), counts.tcp_resets_sent.load());
+           counts.tcp_retransmitted.load(), counts.tcp_errors.load(),
+           counts.tcp_resets_sent.load());
     to.put("Udp: InDatagrams NoPorts InErrors OutDatagrams\n");
     format(to, "Udp: {} {} {} {}\n", counts.udp_received.load(), counts.udp_no_port.load(),
            counts.udp_errors.load(), counts.udp_sent.load());

@@ -1,8 +1,8 @@
 // kernel only: shows the process and its threads.
 //
-// /proc/<pid> (and /proc/self, /proc/thread-self): formats of Linux's Documentation/filesystems/proc.rst.
-// Keys: that of /proc/2/... is the pid; of /proc/2/task/T/... the pid and T; of .../fd/N the outer
-// number and N.
+// /proc/<pid> (and /proc/self, /proc/thread-self): formats of Linux's
+// Documentation/filesystems/proc.rst. Keys: that of /proc/2/... is the pid; of /proc/2/task/T/...
+// the pid and T; of .../fd/N the outer number and N.
 #include <algorithm>
 
 #include "core/clock.hh"
@@ -53,7 +53,8 @@ result<void> show_memory(text_sink& to, u64 start, u64 end) {
     while (start < end) {
         char bytes[512];
         const usize piece = std::min<u64>(end - start, sizeof(bytes));
-        TRY(the_address_space().read_memory(start, std::as_writable_bytes(std::span(bytes, piece))));
+        TRY(the_address_space().read_memory(start,
+                                            std::as_writable_bytes(std::span(bytes, piece))));
         to.put({bytes, piece});
         start += piece;
     }
@@ -150,22 +151,27 @@ result<void> show_status(text_sink& to, u64 key) {
     const task_summary summary = TRY(summarize_task(tid));
     const signal_summary signals = summarize_signals();
     const char state = state_of(tid);
-    format(to, "Name:\t{}\nUmask:\t{:04o}\nState:\t{} ({})\n", name_of(summary), file_mode_mask(), state,
-           state == 'R' ? "running" : "sleeping");
-    format(to, "Tgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\n", process_id, tid, parent_id);
+    format(to, "Name:\t{}\nUmask:\t{:04o}\nState:\t{} ({})\n", name_of(summary), file_mode_mask(),
+           state, state == 'R' ? "running" : "sleeping");
+    format(to, "Tgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\n", process_id, tid,
+           parent_id);
     show_identity(to);
-    format(to, "NStgid:\t{}\nNSpid:\t{}\nNSpgid:\t{}\nNSsid:\t{}\n", process_id, tid, the_process().group_id,
-           the_process().session_id);
+    format(to, "NStgid:\t{}\nNSpid:\t{}\nNSpgid:\t{}\nNSsid:\t{}\n", process_id, tid,
+           the_process().group_id, the_process().session_id);
     write_memory_status(to);
-    format(to, "CoreDumping:\t0\nTHP_enabled:\t1\nThreads:\t{}\nSigQ:\t{}/{}\n", the_process().task_count,
-           signals.queued, current_limit(limit::pending_signals));
-    format(to, "SigPnd:\t{:016x}\nShdPnd:\t{:016x}\nSigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n",
-           summary.pending, signals.shared_pending, summary.blocked, signals.ignored, signals.caught);
+    format(to, "CoreDumping:\t0\nTHP_enabled:\t1\nThreads:\t{}\nSigQ:\t{}/{}\n",
+           the_process().task_count, signals.queued, current_limit(limit::pending_signals));
+    format(to,
+           "SigPnd:\t{:016x}\nShdPnd:\t{:016x}\nSigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:"
+           "016x}\n",
+           summary.pending, signals.shared_pending, summary.blocked, signals.ignored,
+           signals.caught);
     show_capabilities(to);
     format(to, "Cpus_allowed:\t{:x}\nCpus_allowed_list:\t", summary.affinity);
     show_cpu_list(to, summary.affinity);
-    to.put("\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\n"
-           "nonvoluntary_ctxt_switches:\t0\n");
+    to.put(
+        "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\n"
+        "nonvoluntary_ctxt_switches:\t0\n");
     return {};
 }
 
@@ -175,20 +181,23 @@ result<void> show_stat(text_sink& to, u64 key) {
     const task_summary summary = TRY(summarize_task(tid));
     const memory_usage memory = the_address_space().usage();
     const program_layout& layout = the_address_space().layout;
-    const cpu_times times = tid == process_id && key_outer_number(key) == 0 ? process_cpu_times() : summary.times;
+    const cpu_times times =
+        tid == process_id && key_outer_number(key) == 0 ? process_cpu_times() : summary.times;
     const u64 resident = memory.resident_anonymous + memory.resident_file;
     const u64 user_ticks = (times.total - std::min(times.kernel, times.total)) / tick;
     const i64 priority = 20 + summary.sched.nice;
-    format(to, "{} ({}) {} {} {} {} 0 -1 4194304 {} 0 {} 0 {} {} 0 0 {} {} {} 0 {} ", tid, name_of(summary),
-           state_of(tid), parent_id, the_process().group_id, the_process().session_id, memory.minor_faults,
-           memory.major_faults, user_ticks, times.kernel / tick, priority, summary.sched.nice,
-           the_process().task_count, summary.started_at / tick);
-    format(to, "{} {} {} {} {} {} 0 0 ", memory.mapped * page_size, resident, current_limit(limit::resident),
-           layout.code_start, layout.code_end, layout.stack_start);
+    format(to, "{} ({}) {} {} {} {} 0 -1 4194304 {} 0 {} 0 {} {} 0 0 {} {} {} 0 {} ", tid,
+           name_of(summary), state_of(tid), parent_id, the_process().group_id,
+           the_process().session_id, memory.minor_faults, memory.major_faults, user_ticks,
+           times.kernel / tick, priority, summary.sched.nice, the_process().task_count,
+           summary.started_at / tick);
+    format(to, "{} {} {} {} {} {} 0 0 ", memory.mapped * page_size, resident,
+           current_limit(limit::resident), layout.code_start, layout.code_end, layout.stack_start);
     format(to, "{} {} 0 0 0 0 0 17 {} {} {} 0 0 0 ", summary.pending, summary.blocked, this_cpu(),
            summary.sched.priority, summary.sched.policy);
     format(to, "{} {} {} {} {} {} {} 0\n", layout.data_start, layout.data_end, layout.brk_start,
-           layout.arguments_start, layout.arguments_end, layout.environment_start, layout.environment_end);
+           layout.arguments_start, layout.arguments_end, layout.environment_start,
+           layout.environment_end);
     return {};
 }
 
@@ -218,7 +227,8 @@ constexpr limit_line limit_lines[] = {
 
 void show_limit_value(text_sink& to, u64 value) {
     char text[24];
-    const usize length = value == unlimited ? format_to(text, "unlimited") : format_to(text, "{}", value);
+    const usize length =
+        value == unlimited ? format_to(text, "unlimited") : format_to(text, "{}", value);
     format(to, "{:20} ", std::string_view(text, length));
 }
 
@@ -274,7 +284,8 @@ result<void> show_mount_info(text_sink& to, u64) {
     for (usize i = 0; i < mount_count(); ++i) {
         const mount_point point = mount_number(i);
         const u64 device = point.filesystem->device;
-        format(to, "{} {} {}:{} / ", point.id, point.parent_id, device_major(device), device_minor(device));
+        format(to, "{} {} {}:{} / ", point.id, point.parent_id, device_major(device),
+               device_minor(device));
         TRY(show_mount_path(to, point));
         format(to, " {},relatime - {} ", access_of(point), point.filesystem->type);
         put_escaped(to, point.filesystem->source);
@@ -301,8 +312,9 @@ result<void> ignore_text(std::string_view, u64) {
 }
 
 result<void> show_io(text_sink& to, u64) {
-    to.put("rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n"
-           "cancelled_write_bytes: 0\n");
+    to.put(
+        "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n"
+        "cancelled_write_bytes: 0\n");
     return {};
 }
 
@@ -343,7 +355,8 @@ result<void> show_descriptor(text_sink& to, u64 key) {
     const bool cloexec = TRY(descriptors::close_on_exec(fd));
     dentry* const entry = open->get_dentry();
     format(to, "pos:\t{}\nflags:\t0{:o}\nmnt_id:\t{}\nino:\t{}\n", open->position,
-           open->flags() | (cloexec ? open_flag::cloexec : 0), entry != nullptr ? entry->mount_id() : 0,
+           open->flags() | (cloexec ? open_flag::cloexec : 0),
+           entry != nullptr ? entry->mount_id() : 0,
            open->get_inode() != nullptr ? open->get_inode()->number : 1);
     return {};
 }
@@ -375,14 +388,16 @@ result<string> self_text(u64) {
 result<string> thread_self_text(u64) {
     const task* const self = current_task();
     char text[48];
-    return string::copy({text, format_to(text, "{}/task/{}", process_id, self != nullptr ? self->tid : process_id)});
+    return string::copy({text, format_to(text, "{}/task/{}", process_id,
+                                         self != nullptr ? self->tid : process_id)});
 }
 
 result<string> mounts_text(u64) {
     return string::copy("self/mounts");
 }
 
-constexpr numbered_children processes{next_process}, threads{next_thread}, open_files{next_descriptor};
+constexpr numbered_children processes{next_process}, threads{next_thread},
+    open_files{next_descriptor};
 
 constexpr pseudo_node nodes[] = {
     {.path = "", .children = &processes},

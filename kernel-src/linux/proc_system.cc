@@ -1,7 +1,7 @@
 // kernel only: shows the machine.
 //
-// /proc outside the process: memory, CPUs, time, versions and the settings under /proc/sys that programs
-// read. Formats of Linux's Documentation/filesystems/proc.rst.
+// /proc outside the process: memory, CPUs, time, versions and the settings under /proc/sys that
+// programs read. Formats of Linux's Documentation/filesystems/proc.rst.
 #include "arch/x86_64/msr.hh"
 #include "core/clock.hh"
 #include "core/entropy.hh"
@@ -55,8 +55,9 @@ result<void> show_memory(text_sink& to, u64) {
     memory_line(to, "CommitLimit", memory.total_pages);
     memory_line(to, "Committed_AS", program.private_writable);
     memory_line(to, "VmallocTotal", 0);
-    to.put("HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\n"
-           "HugePages_Surp:        0\nHugepagesize:       2048 kB\nHugetlb:               0 kB\n");
+    to.put(
+        "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\n"
+        "HugePages_Surp:        0\nHugepagesize:       2048 kB\nHugetlb:               0 kB\n");
     return {};
 }
 
@@ -92,12 +93,17 @@ cpu_name name_of_cpu() {
 
 // Names by bit of CPUID leaf 1 (Intel SDM vol. 2A, CPUID); empty ones are not shown.
 constexpr std::string_view names_d[32] = {
-    "fpu", "vme", "de", "pse", "tsc", "msr", "pae", "mce", "cx8", "apic", "", "sep", "mtrr", "pge", "mca", "cmov",
-    "pat", "pse36", "pn", "clflush", "", "dts", "acpi", "mmx", "fxsr", "sse", "sse2", "ss", "ht", "tm", "ia64", "pbe"};
+    "fpu",  "vme",  "de",   "pse", "tsc",  "msr", "pae",   "mce", "cx8",     "apic", "",
+    "sep",  "mtrr", "pge",  "mca", "cmov", "pat", "pse36", "pn",  "clflush", "",     "dts",
+    "acpi", "mmx",  "fxsr", "sse", "sse2", "ss",  "ht",    "tm",  "ia64",    "pbe"};
 constexpr std::string_view names_c[32] = {
-    "pni", "pclmulqdq", "dtes64", "monitor", "ds_cpl", "vmx", "smx", "est", "tm2", "ssse3", "cid", "sdbg", "fma",
-    "cx16", "xtpr", "pdcm", "", "pcid", "dca", "sse4_1", "sse4_2", "x2apic", "movbe", "popcnt", "tsc_deadline_timer",
-    "aes", "xsave", "", "avx", "f16c", "rdrand", "hypervisor"};
+    "pni",    "pclmulqdq", "dtes64", "monitor", "ds_cpl",
+    "vmx",    "smx",       "est",    "tm2",     "ssse3",
+    "cid",    "sdbg",      "fma",    "cx16",    "xtpr",
+    "pdcm",   "",          "pcid",   "dca",     "sse4_1",
+    "sse4_2", "x2apic",    "movbe",  "popcnt",  "tsc_deadline_timer",
+    "aes",    "xsave",     "",       "avx",     "f16c",
+    "rdrand", "hypervisor"};
 
 void show_features(text_sink& to, u32 bits, const std::string_view (&names)[32]) {
     for (u32 bit = 0; bit < 32; ++bit) {
@@ -116,16 +122,20 @@ result<void> show_cpus(text_sink& to, u64) {
         ++brand;
     }
     for (u32 cpu = 0; cpu < cpu_count(); ++cpu) {
-        format(to, "processor\t: {}\nvendor_id\t: {}\ncpu family\t: {}\nmodel\t\t: {}\nmodel name\t: {}\n"
-                   "stepping\t: {}\n",
-               cpu, name.vendor, family, model, brand, name.signature & 15);
-        format(to, "physical id\t: 0\nsiblings\t: {}\ncore id\t\t: {}\ncpu cores\t: {}\n", cpu_count(), cpu,
-               cpu_count());
+        format(
+            to,
+            "processor\t: {}\nvendor_id\t: {}\ncpu family\t: {}\nmodel\t\t: {}\nmodel name\t: {}\n"
+            "stepping\t: {}\n",
+            cpu, name.vendor, family, model, brand, name.signature & 15);
+        format(to, "physical id\t: 0\nsiblings\t: {}\ncore id\t\t: {}\ncpu cores\t: {}\n",
+               cpu_count(), cpu, cpu_count());
         to.put("fpu\t\t: yes\nflags\t\t: ");
         show_features(to, name.features_d, names_d);
         to.put("syscall nx lm constant_tsc ");
         show_features(to, name.features_c, names_c);
-        to.put("\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 40 bits physical, 48 bits virtual\n\n");
+        to.put(
+            "\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 40 bits physical, 48 "
+            "bits virtual\n\n");
     }
     return {};
 }
@@ -138,7 +148,8 @@ result<void> show_stat(text_sink& to, u64) {
     for (u32 cpu = 0; cpu < cpu_count(); ++cpu) {
         format(to, "cpu{} {} 0 0 {} 0 0 0 0 0 0\n", cpu, busy / cpu_count(), idle / cpu_count());
     }
-    format(to, "intr 0\nctxt 0\nbtime {}\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0\n",
+    format(to,
+           "intr 0\nctxt 0\nbtime {}\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0\n",
            (realtime_now() - now()) / ns_per_s);
     return {};
 }
@@ -170,9 +181,10 @@ result<void> show_filesystems(text_sink& to, u64) {
 // Reads are counted where file systems make them; times and queues are not measured.
 result<void> show_disks(text_sink& to, u64) {
     u32 minor = 0;
-    for (block_device* disk = first_block_device(); disk != nullptr; disk = next_block_device(*disk)) {
-        format(to, " 254 {:7} {} {} 0 {} 0 0 0 0 0 0 0 0\n", minor, disk->name(), disk->read_requests.load(),
-               disk->read_bytes.load() / 512);
+    for (block_device* disk = first_block_device(); disk != nullptr;
+         disk = next_block_device(*disk)) {
+        format(to, " 254 {:7} {} {} 0 {} 0 0 0 0 0 0 0 0\n", minor, disk->name(),
+               disk->read_requests.load(), disk->read_bytes.load() / 512);
         minor += 16;
     }
     return {};
@@ -191,16 +203,22 @@ result<void> ignore(std::string_view, u64) {
     return {};
 }
 
-constexpr char zero[] = "0\n", one[] = "1\n", two[] = "2\n", four[] = "4\n", hundred[] = "100\n", sixty[] = "60\n",
-               pid_max[] = "4194304\n", threads_max[] = "15000\n", ostype[] = "Linux\n", release[] = "6.1.0-kiln\n",
-               version[] = "#1 SMP PREEMPT_DYNAMIC Kiln\n", map_count[] = "65530\n", file_max[] = "9223372036854775807\n",
-               nr_open[] = "1048576\n", somaxconn[] = "4096\n", backlog[] = "1000\n", pipe_max[] = "1048576\n",
-               cap_last[] = "40\n", ports[] = "32768\t60999\n", receive_memory[] = "4096\t131072\t6291456\n",
-               send_memory[] = "4096\t16384\t4194304\n", memory_max[] = "212992\n", bits28[] = "28\n", bits8[] = "8\n",
-               min_address[] = "65536\n", overflow_id[] = "65534\n", keepalive_time[] = "7200\n", keepalive_interval[] = "75\n",
-               keepalive_probes[] = "9\n", instances[] = "128\n", watches[] = "65536\n", queued[] = "16384\n",
-               congestion[] = "cubic\n", madvise_text[] = "always [madvise] never\n", core_pattern[] = "core\n", shmmax[] = "18446744073692774399\n",
-               shmall[] = "18446744073692774399\n", shmmni[] = "4096\n", sem[] = "32000\t1024000000\t500\t32000\n",
+constexpr char zero[] = "0\n", one[] = "1\n", two[] = "2\n", four[] = "4\n", hundred[] = "100\n",
+               sixty[] = "60\n", pid_max[] = "4194304\n", threads_max[] = "15000\n",
+               ostype[] = "Linux\n", release[] = "6.1.0-kiln\n",
+               version[] = "#1 SMP PREEMPT_DYNAMIC Kiln\n", map_count[] = "65530\n",
+               file_max[] = "9223372036854775807\n", nr_open[] = "1048576\n",
+               somaxconn[] = "4096\n", backlog[] = "1000\n", pipe_max[] = "1048576\n",
+               cap_last[] = "40\n", ports[] = "32768\t60999\n",
+               receive_memory[] = "4096\t131072\t6291456\n",
+               send_memory[] = "4096\t16384\t4194304\n", memory_max[] = "212992\n",
+               bits28[] = "28\n", bits8[] = "8\n", min_address[] = "65536\n",
+               overflow_id[] = "65534\n", keepalive_time[] = "7200\n",
+               keepalive_interval[] = "75\n", keepalive_probes[] = "9\n", instances[] = "128\n",
+               watches[] = "65536\n", queued[] = "16384\n", congestion[] = "cubic\n",
+               madvise_text[] = "always [madvise] never\n", core_pattern[] = "core\n",
+               shmmax[] = "18446744073692774399\n", shmall[] = "18446744073692774399\n",
+               shmmni[] = "4096\n", sem[] = "32000\t1024000000\t500\t32000\n",
                printk[] = "4\t4\t1\t7\n", syn_backlog[] = "512\n", available[] = "cubic\n";
 
 result<void> show_host_name(text_sink& to, u64) {
@@ -217,8 +235,8 @@ void put_uuid(text_sink& to, u64 high, u64 low) {
     // Version 4, variant 1 (RFC 9562, 5.4).
     high = (high & ~u64{0xf000}) | 0x4000;
     low = (low & ~(u64{3} << 62)) | u64{1} << 63;
-    format(to, "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}\n", high >> 32, high >> 16 & 0xffff, high & 0xffff, low >> 48,
-           low & 0xffff'ffff'ffff);
+    format(to, "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}\n", high >> 32, high >> 16 & 0xffff,
+           high & 0xffff, low >> 48, low & 0xffff'ffff'ffff);
 }
 
 result<void> show_uuid(text_sink& to, u64) {
@@ -344,8 +362,12 @@ constexpr pseudo_node sys_nodes[] = {
     {.path = "devices/system/node/node0/cpumap", .read = show_node_cpus},
     {.path = "devices/system/node/node0/meminfo", .read = show_memory},
     {.path = "devices/system/node/node0/distance", .read = show_text<hundred>},
-    {.path = "kernel/mm/transparent_hugepage/enabled", .read = show_text<madvise_text>, .write = ignore},
-    {.path = "kernel/mm/transparent_hugepage/defrag", .read = show_text<madvise_text>, .write = ignore},
+    {.path = "kernel/mm/transparent_hugepage/enabled",
+     .read = show_text<madvise_text>,
+     .write = ignore},
+    {.path = "kernel/mm/transparent_hugepage/defrag",
+     .read = show_text<madvise_text>,
+     .write = ignore},
     {.path = "kernel/mm/transparent_hugepage/shmem_enabled", .read = show_text<madvise_text>},
     {.path = "kernel/mm/transparent_hugepage/hpage_pmd_size", .read = show_text<page_bytes>},
     {.path = "kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", .read = show_text<zero>},
@@ -367,7 +389,8 @@ result<void> add_sys_views() {
         if (path == nullptr || made == nullptr) {
             return err::nomem;
         }
-        const usize length = format_to({path, 64}, "devices/system/cpu/cpu{}/topology/physical_package_id", cpu);
+        const usize length =
+            format_to({path, 64}, "devices/system/cpu/cpu{}/topology/physical_package_id", cpu);
         made[0] = {.path = {path, length}, .read = show_text<zero>};
         TRY(the_sys().add({made, 1}));
     }

@@ -167,7 +167,8 @@ usize page_cache::read_window(u64 index, u64& first) {
 // Allocates pages for the part of the read window around `index` that is missing.
 result<void> page_cache::choose(u64 index, batch& made) {
     made.window = read_window(index, made.first);
-    KILN_DEBUG_ASSERT(made.first / page_tree::ways == (made.first + made.window - 1) / page_tree::ways);
+    KILN_DEBUG_ASSERT(made.first / page_tree::ways ==
+                      (made.first + made.window - 1) / page_tree::ways);
     u64 first = index;
     u64 end = index + 1;
     {
@@ -190,14 +191,15 @@ result<void> page_cache::choose(u64 index, batch& made) {
     return {};
 }
 
-// Enters the pages at the places around `index` that are still empty: as many before it as the window
-// and the number of pages allow, then those after it. None when another thread was faster.
+// Enters the pages at the places around `index` that are still empty: as many before it as the
+// window and the number of pages allow, then those after it. None when another thread was faster.
 usize page_cache::enter_locked(u64 index, batch& made, page_tree::spare_nodes& spares) {
     if (find_locked(index) != nullptr) {
         return 0;
     }
     u64 first = index;
-    while (first > made.first && index - first + 1 < made.count && find_locked(first - 1) == nullptr) {
+    while (first > made.first && index - first + 1 < made.count &&
+           find_locked(first - 1) == nullptr) {
         --first;
     }
     const u64 limit = std::min(made.first + made.window, first + made.count);
@@ -333,9 +335,10 @@ result<usize> page_cache::read(io_vector& to, u64 offset) {
             return done != 0 ? result<usize>(done) : source.error();
         }
         page* const from = source.value();
-        result<usize> moved = from == nullptr
-                                  ? to.put_zeros(piece)
-                                  : to.put(static_cast<const std::byte*>(page_data(*from)) + in_page, piece);
+        result<usize> moved =
+            from == nullptr
+                ? to.put_zeros(piece)
+                : to.put(static_cast<const std::byte*>(page_data(*from)) + in_page, piece);
         if (from != nullptr) {
             drop_page_reference(*from);
         }

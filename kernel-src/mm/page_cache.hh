@@ -1,10 +1,10 @@
 // The page cache of one file (or of a block device): its pages by number, read in on demand.
 //
-// A page in the cache is referenced by the cache once and by each mapping and running copy. Pages are
-// entered before they are read and marked up_to_date after; who needs one meanwhile waits.
-// Locks: `_lock`, a spin lock, guards the tree of pages; the global list of reclaimable pages has its
-// own, taken inside. No lock is held while reading from a device or copying to users.
-// Context: threads.
+// A page in the cache is referenced by the cache once and by each mapping and running copy. Pages
+// are entered before they are read and marked up_to_date after; who needs one meanwhile waits.
+// Locks: `_lock`, a spin lock, guards the tree of pages; the global list of reclaimable pages has
+// its own, taken inside. No lock is held while reading from a device or copying to users. Context:
+// threads.
 #pragma once
 
 #include <span>
@@ -33,8 +33,8 @@ public:
     result<usize> read(io_vector& to, u64 offset);
     // All of `length` bytes, or err::io when the size does not allow it.
     result<void> read_exactly(void* to, usize length, u64 offset);
-    // Bytes of `from` into the pages; the size is raised to the end of what went in. The file's writers
-    // exclude each other. Returns how many; an error only when none did.
+    // Bytes of `from` into the pages; the size is raised to the end of what went in. The file's
+    // writers exclude each other. Returns how many; an error only when none did.
     result<usize> write(io_vector& from, u64 offset);
     result<void> zero(u64 offset, u64 length);
 

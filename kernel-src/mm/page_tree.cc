@@ -173,7 +173,8 @@ void* page_tree::next_below(const node& top, u32 height, u64& index) {
         if (entry == nullptr) {
             continue;
         }
-        void* const found = shift == 0 ? entry : next_below(*static_cast<node*>(entry), height - 1, below);
+        void* const found =
+            shift == 0 ? entry : next_below(*static_cast<node*>(entry), height - 1, below);
         if (found != nullptr) {
             index = (u64{slot} << shift) | below;
             return found;

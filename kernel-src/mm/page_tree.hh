@@ -1,7 +1,8 @@
 // A radix tree from page numbers to pointers, 64 ways a level, as deep as the highest number needs.
 //
-// Sparse files cost only the paths to what they hold. Not locked: the owner's lock guards. Insertion
-// allocates nothing: nodes come from `spare_nodes`, filled before the owner's lock is taken.
+// Sparse files cost only the paths to what they hold. Not locked: the owner's lock guards.
+// Insertion allocates nothing: nodes come from `spare_nodes`, filled before the owner's lock is
+// taken.
 #pragma once
 
 #include "lib/result.hh"
@@ -31,8 +32,8 @@ public:
     ~page_tree();
 
     void* find(u64 index) const;
-    // How many nodes an insertion there needs; the same for all numbers of an aligned group of `ways`
-    // together.
+    // How many nodes an insertion there needs; the same for all numbers of an aligned group of
+    // `ways` together.
     u32 nodes_missing(u64 index) const;
     // The place must be empty, and the spares enough.
     void insert(u64 index, void* entry, spare_nodes& spares);

@@ -1,5 +1,5 @@
-// EROFS images as mkfs.erofs makes them, in each of its formats, read back and compared with the folder
-// they were made from; and damaged ones, which must give errors and never worse.
+// EROFS images as mkfs.erofs makes them, in each of its formats, read back and compared with the
+// folder they were made from; and damaged ones, which must give errors and never worse.
 #include <random>
 
 #include "fs/erofs.hh"
@@ -57,15 +57,21 @@ protected:
         host_folder::run("mkdir -p " + in + "/deep/er/est " + in + "/many");
         for (const sample& one : samples()) {
             const int fd = ::open((in + "/" + one.name).c_str(), O_CREAT | O_WRONLY, 0640);
-            ASSERT_EQ(::write(fd, one.content.data(), one.content.size()), static_cast<ssize_t>(one.content.size()));
+            ASSERT_EQ(::write(fd, one.content.data(), one.content.size()),
+                      static_cast<ssize_t>(one.content.size()));
             ::close(fd);
         }
-        host_folder::run("cd " + in + "/many && for i in $(seq 1 700); do echo $i > a-rather-long-file-name-$i; done");
-        host_folder::run("ln -s text-100 " + in + "/link; ln -s /deep/../link " + in + "/chain; ln -s loop " + in + "/loop");
-        host_folder::run("ln -s $(printf 'x%.0s' $(seq 1 4000)) " + in + "/long; ln " + in + "/mixed " + in + "/hard");
+        host_folder::run(
+            "cd " + in +
+            "/many && for i in $(seq 1 700); do echo $i > a-rather-long-file-name-$i; done");
+        host_folder::run("ln -s text-100 " + in + "/link; ln -s /deep/../link " + in +
+                         "/chain; ln -s loop " + in + "/loop");
+        host_folder::run("ln -s $(printf 'x%.0s' $(seq 1 4000)) " + in + "/long; ln " + in +
+                         "/mixed " + in + "/hard");
         host_folder::run("mkfifo " + in + "/fifo; chmod 4711 " + in + "/mixed");
         image = folder.path + "/image";
-        const std::string made = "mkfs.erofs --quiet -T1000000000 " + std::string(GetParam()) + " " + image + " " + in + " >/dev/null 2>&1";
+        const std::string made = "mkfs.erofs --quiet -T1000000000 " + std::string(GetParam()) +
+                                 " " + image + " " + in + " >/dev/null 2>&1";
         ASSERT_EQ(host_folder::run(made), 0) << made;
     }
 
@@ -168,7 +174,8 @@ TEST_P(erofs_image, survives_flipped_bits) {
 
 TEST_P(erofs_image, refuses_a_truncated_image) {
     const host_disk whole(image);
-    for (const size_t size : {size_t{0}, size_t{512}, size_t{1100}, size_t{4096}, whole.bytes.size() / 2}) {
+    for (const size_t size :
+         {size_t{0}, size_t{512}, size_t{1100}, size_t{4096}, whole.bytes.size() / 2}) {
         auto bytes = whole.bytes;
         bytes.resize(size);
         EXPECT_NE(error_of(mount_root(new host_disk(bytes))), 0) << size;
@@ -176,10 +183,13 @@ TEST_P(erofs_image, refuses_a_truncated_image) {
 }
 
 INSTANTIATE_TEST_SUITE_P(formats, erofs_image,
-                         testing::Values("", "-Enoinline_data", "-Eforce-inode-extended", "-Eforce-inode-compact",
-                                         "-zlz4", "-zlz4hc", "-zlz4 -Elegacy-compress", "-zlz4hc -C16384",
-                                         "-zlz4 -C65536 -Eforce-inode-extended", "-zlz4 -C65536 -Elegacy-compress",
-                                         "--chunksize=4096", "--chunksize=65536", "-Eforce-chunk-indexes --chunksize=4096"));
+                         testing::Values("", "-Enoinline_data", "-Eforce-inode-extended",
+                                         "-Eforce-inode-compact", "-zlz4", "-zlz4hc",
+                                         "-zlz4 -Elegacy-compress", "-zlz4hc -C16384",
+                                         "-zlz4 -C65536 -Eforce-inode-extended",
+                                         "-zlz4 -C65536 -Elegacy-compress", "--chunksize=4096",
+                                         "--chunksize=65536",
+                                         "-Eforce-chunk-indexes --chunksize=4096"));
 
 class byte_collector final : public lz4_decoder::sink {
 public:

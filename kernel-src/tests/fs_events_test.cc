@@ -90,7 +90,8 @@ TEST(pipe, a_reader_waits_for_a_writer_in_another_thread) {
         EXPECT_EQ(test::write_at(*ends.writer, 0, sent), static_cast<int>(sent.size()));
         ends.writer = nullptr;
     });
-    for (std::string piece = take_text(*ends.reader, 7777); !piece.empty(); piece = take_text(*ends.reader, 7777)) {
+    for (std::string piece = take_text(*ends.reader, 7777); !piece.empty();
+         piece = take_text(*ends.reader, 7777)) {
         got += piece;
     }
     writer.join();

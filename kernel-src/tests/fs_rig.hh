@@ -1,4 +1,5 @@
-// What the file-system tests share: a block device over a host file, and a fresh root for each test.
+// What the file-system tests share: a block device over a host file, and a fresh root for each
+// test.
 #pragma once
 
 #include <fcntl.h>
@@ -32,7 +33,7 @@ public:
     explicit host_disk(const std::string& path) {
         const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
         EXPECT_GE(fd, 0) << path;
-        struct ::stat st{};
+        struct ::stat st {};
         ::fstat(fd, &st);
         bytes.resize(static_cast<size_t>(st.st_size));
         EXPECT_EQ(::pread(fd, bytes.data(), bytes.size(), 0), st.st_size);

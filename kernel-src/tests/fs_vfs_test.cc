@@ -32,7 +32,8 @@ protected:
     }
     int link(std::string_view from, std::string_view to) {
         auto existing = resolve(*start, from, false);
-        return existing.ok() ? error_of(link_at(*existing.value(), *start, to)) : error_of(existing);
+        return existing.ok() ? error_of(link_at(*existing.value(), *start, to))
+                             : error_of(existing);
     }
     file_status stat(std::string_view path) {
         file_status status;
@@ -278,26 +279,42 @@ TEST_F(vfs, locks_split_and_conflict) {
     ref<file> open = must_open("/f", open_flag::rdwr);
     inode& node = *open->get_inode();
     int left = 0, right = 0;
-    ASSERT_TRUE(set_file_lock(node, {.exclusive = true, .start = 0, .end = 99, .owner = &left}, false).ok());
-    EXPECT_EQ(error_of(set_file_lock(node, {.start = 99, .end = 99, .owner = &right}, false)), EAGAIN);
+    ASSERT_TRUE(
+        set_file_lock(node, {.exclusive = true, .start = 0, .end = 99, .owner = &left}, false)
+            .ok());
+    EXPECT_EQ(error_of(set_file_lock(node, {.start = 99, .end = 99, .owner = &right}, false)),
+              EAGAIN);
     ASSERT_TRUE(clear_file_lock(node, {.start = 40, .end = 59, .owner = &left}).ok());
-    EXPECT_EQ(error_of(set_file_lock(node, {.exclusive = true, .start = 40, .end = 59, .owner = &right}, false)), 0);
+    EXPECT_EQ(error_of(set_file_lock(
+                  node, {.exclusive = true, .start = 40, .end = 59, .owner = &right}, false)),
+              0);
     lock_request probe{.exclusive = true, .start = 60, .end = 70, .owner = &right};
     ASSERT_TRUE(find_file_lock(node, probe));
     EXPECT_EQ(probe.start, 60u);
     EXPECT_EQ(probe.end, 99u);
     drop_file_locks(node, &left);
-    EXPECT_FALSE(find_file_lock(node, probe = {.exclusive = true, .start = 60, .end = 70, .owner = &right}));
+    EXPECT_FALSE(
+        find_file_lock(node, probe = {.exclusive = true, .start = 60, .end = 70, .owner = &right}));
     // flock lives apart.
-    EXPECT_EQ(error_of(set_file_lock(node, {.exclusive = true, .start = 0, .end = ~u64{0}, .owner = &left, .flock = true}, false)), 0);
-    EXPECT_EQ(error_of(set_file_lock(node, {.exclusive = true, .start = 0, .end = ~u64{0}, .owner = &right, .flock = true}, false)), EAGAIN);
+    EXPECT_EQ(
+        error_of(set_file_lock(
+            node, {.exclusive = true, .start = 0, .end = ~u64{0}, .owner = &left, .flock = true},
+            false)),
+        0);
+    EXPECT_EQ(
+        error_of(set_file_lock(
+            node, {.exclusive = true, .start = 0, .end = ~u64{0}, .owner = &right, .flock = true},
+            false)),
+        EAGAIN);
 }
 
 TEST_F(vfs, inotify_tells_what_happens_in_a_directory) {
     ASSERT_EQ(mkdir("/w"), 0);
     ref<file> watcher = make_inotify(open_flag::nonblock).take();
     ref<dentry> directory = resolve(*start, "/w").take();
-    const int watch = inotify_add(*watcher, *directory, inotify_event_bit::create | inotify_event_bit::removed).value_or(-1);
+    const int watch =
+        inotify_add(*watcher, *directory, inotify_event_bit::create | inotify_event_bit::removed)
+            .value_or(-1);
     ASSERT_EQ(watch, 1);
     EXPECT_EQ(watcher->poll_events(), 0u);
     test::write_path("/w/file", "x");
