@@ -27,6 +27,9 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
 
 KIND = "kernels"
 ELF = "kiln.elf"
+DEBUG = "kiln.debug"
+# Raise when the same build begins to be kept in another way.
+_KEEPER = 2
 # What a build leaves behind that is worth keeping: the kernel and the BIOS loader's two stages.
 _RESULTS = (ELF, "stage1.bin", "stage2.bin")
 _UNUSED = {"tests", "build", "__pycache__", ".git", "run", "tools"}
@@ -74,7 +77,7 @@ def make_plan(spec: KernelSpec, store: Store) -> KernelPlan:
     """Compares the sources with what is in the store; touches nothing."""
     files = _sources(spec.source)
     tools = {name: _version(name) for name in ("cmake", "ninja", spec.compiler)}
-    inputs = {"options": spec.options, "tools": tools, "files": files}
+    inputs = {"keeper": _KEEPER, "options": spec.options, "tools": tools, "files": files}
     digest = digest_value(inputs)
     current = store.current(KIND, spec.name)
     manifest = store.manifest(KIND, current) if current else None
@@ -113,6 +116,9 @@ def _build(plan: KernelPlan, spec: KernelSpec, store: Store) -> None:
             if not built.is_file():
                 raise KilnError(f"The kernel's build ended well but left no {name}.")
             shutil.copyfile(built, made / name)
+        # What the guest loads has a table of its own for backtraces; gdb wants the whole.
+        (made / ELF).rename(made / DEBUG)
+        _run(["objcopy", "--strip-all", str(made / DEBUG), str(made / ELF)])
         write_text(made / "build.log", log)
         store.publish(KIND, plan.digest, made, {"name": spec.name, "inputs": _inputs(plan)})
 

@@ -74,6 +74,11 @@ kernel:
   type: str
   returned: when O(state=present)
   sample: /home/user/.cache/kiln/kernels/3d5c…/kiln.elf
+debug:
+  description: Path of the same kernel with all that gdb wants to know, C(kiln.debug).
+  type: str
+  returned: when O(state=present)
+  sample: /home/user/.cache/kiln/kernels/3d5c…/kiln.debug
 size:
   description: Size of C(kiln.elf) in bytes, null when it is not there yet.
   type: int
@@ -109,6 +114,7 @@ def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
         "diff": diff(f"kernel {spec.name}", plan.before, plan.after),
         "digest": plan.digest,
         "kernel": str(path),
+        "debug": str(path.with_name(_kernel.DEBUG)),
         "size": path.stat().st_size if path.is_file() else None,
     }
 

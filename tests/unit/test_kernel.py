@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 from ansible_collections.kiln.unikernel.plugins.module_utils import _kernel
@@ -54,6 +55,19 @@ def test_built_once_then_nothing_changes(spec, store_path):
     assert not _kernel.make_plan(spec, store).changed
     assert (store_path / "last-kernel").read_text().strip().endswith(f"{digest}/kiln.elf")
     assert (store.folder("kernels", digest) / "stage1.bin").read_text() == "1"
+
+
+def test_what_is_loaded_is_kept_apart_from_what_gdb_wants(spec, store_path):
+    folder = Store(store_path).folder("kernels", build(spec, Store(store_path)))
+    sections = {
+        name: subprocess.run(
+            ["readelf", "-SW", folder / name], check=True, capture_output=True, text=True
+        ).stdout
+        for name in ("kiln.elf", "kiln.debug")
+    }
+    assert ".symtab" in sections["kiln.debug"]
+    assert ".symtab" not in sections["kiln.elf"]
+    assert ".text" in sections["kiln.elf"]
 
 
 def test_after_one_file_changed_only_that_is_compiled(spec, store_path):
