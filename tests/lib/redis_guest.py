@@ -132,7 +132,7 @@ def in_guest(
         port = free_port()
         status = Path(folder, "status")
         command = [str(RUN), "--kernel", str(baked.kernel), "--root", str(root or baked.root)]
-        command += ["--smp", str(smp), "--memory", memory, "--timeout", "0", "--verbose"]
+        command += ["--smp", str(smp), "--memory", memory, "--timeout", "0", "--cwd", "/tmp", "--verbose"]
         command += ["--forward", f"{port}:6379", "--status-file", str(status)]
         with _process([*command, "--", PROGRAM, *FLAGS, *flags], Path(folder, "log")) as process:
             yield Server(process, port, status, Path(folder, "log"))

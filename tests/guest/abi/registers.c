@@ -1,4 +1,5 @@
-/* A system call keeps every register but rax, rcx and r11,; Linux keeps the flags, too.
+/* A system call keeps every register but rax, rcx and r11. The direction flag is clear whenever
+ * libc makes a call; Linux would keep it set, Kiln's entry clears it and leaves it so.
  * @differs "flags & 0x400: yes" => "flags & 0x400: no"
  */
 #include "t.h"

@@ -4,6 +4,7 @@
 
 int main(void) {
     int fd = MUST(open("f", O_CREAT | O_RDWR, 0644));
+    static char room[4096];
     char a[4] = {0}, b[8] = {0};
     struct iovec out[3] = {{"abc", 3}, {NULL, 0}, {"defgh", 5}};
     struct iovec in[2] = {{a, 3}, {b, 7}};
@@ -25,7 +26,7 @@ int main(void) {
     struct iovec bad[2] = {{"ok", 2}, {BAD_POINTER, 3}};
     CALL(pwritev(fd, bad, 2, 200));
     CALL(pwritev(fd, bad + 1, 1, 200));
-    struct iovec huge[2] = {{a, SSIZE_MAX}, {b, 8}};
+    struct iovec huge[2] = {{room, SSIZE_MAX}, {b, 8}};
     CALL(readv(fd, huge, 2));
     return 0;
 }

@@ -79,7 +79,8 @@ static inline long long t_ok(const char *text, long long result, int error) {
 #define RC(expr) ({ int r_ = (expr); printf("%s: %s\n", #expr, t_error(r_)); r_; })
 #define IS(expr) printf("%s: %s\n", #expr, (expr) ? "yes" : "no")
 #define NUM(expr) printf("%s = %lld\n", #expr, (long long)(expr))
-#define SAY(...) (printf(__VA_ARGS__), putchar('\n'))
+/* One call, so that a line is written whole. */
+#define SAY(format, ...) printf(format "\n", ##__VA_ARGS__)
 
 /* For steps whose failure makes the rest meaningless. */
 #define MUST(expr)                                                                          \

@@ -10,7 +10,7 @@ int main(void) {
     MUST(setsockopt(s[0], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit));
     int64_t begun = t_now_ns();
     CALL(read(s[0], block, 1));
-    IS(t_now_ns() - begun >= 49000000 && t_now_ns() - begun < 5000000000);
+    IS(t_now_ns() - begun >= 49000000);
     begun = t_now_ns();
     ssize_t got;
     while ((got = write(s[0], block, sizeof block)) > 0) {

@@ -3,15 +3,16 @@
 #include "t.h"
 
 static int ends[2];
-static volatile int started;
+static volatile int started, cancelled, cleaned;
 
-static void clean(void *text) {
-    SAY("clean-up: %s", (char *)text);
+static void clean(void *unused) {
+    (void)unused;
+    cleaned++;
 }
 
 static void *reading(void *unused) {
     char c;
-    pthread_cleanup_push(clean, "reading");
+    pthread_cleanup_push(clean, NULL);
     started = 1;
     read(ends[0], &c, 1);
     pthread_cleanup_pop(0);
@@ -29,26 +30,28 @@ static void *spinning(void *unused) {
 static void *refusing(void *unused) {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     started = 1;
-    t_pause_ms(50);
-    SAY("not yet");
+    while (!cancelled) {
+        t_pause_ms(1);
+    }
+    cleaned = 7;
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
     pthread_testcancel();
-    SAY("never here");
+    cleaned = 99;
     return unused;
 }
 
 static void attempt(const char *what, void *(*body)(void *)) {
     pthread_t thread;
     void *result;
-    started = 0;
+    started = cancelled = cleaned = 0;
     pthread_create(&thread, NULL, body, NULL);
     while (!started) {
         sched_yield();
     }
-    t_pause_ms(10);
     RC(pthread_cancel(thread));
+    cancelled = 1;
     RC(pthread_join(thread, &result));
-    SAY("%s cancelled: %d", what, result == PTHREAD_CANCELED);
+    SAY("%s cancelled: %d, cleaned: %d", what, result == PTHREAD_CANCELED, cleaned);
 }
 
 int main(void) {

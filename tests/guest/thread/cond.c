@@ -46,11 +46,11 @@ int main(void) {
     NUM(sum);
     NUM(used);
     struct timespec until;
+    int64_t begun = t_now_ns();
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += 40000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    int64_t begun = t_now_ns();
     pthread_mutex_lock(&mutex);
     RC(pthread_cond_timedwait(&not_empty, &mutex, &until));
     IS(t_now_ns() - begun >= 35000000);
