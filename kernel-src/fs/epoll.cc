@@ -55,17 +55,18 @@ epoll_file::~epoll_file() {
 
 bool epoll_file::on_wake(wait_entry& entry, u32 events) {
     auto& item = static_cast<epoll_item&>(entry);
-    if (disabled(item) || (events & wanted_events(item)) == 0) {
+    if (disabled(item) || (events & (wanted_events(item) | poll_event::unseen)) == 0) {
         return false;
     }
     const bool somebody_waits = item.owner._waiters.has_waiters();
-    item.owner.enlist(item);
+    item.owner.enlist(item, (events & wanted_events(item)) == 0);
     return somebody_waits;
 }
 
-void epoll_file::enlist(epoll_item& item) {
+void epoll_file::enlist(epoll_item& item, bool unseen) {
     {
         irq_guard guard(_ready_lock);
+        item.unseen = unseen && (item.unseen || !item.listed);
         if (!item.listed) {
             item.listed = true;
             _ready.push_back(item);
@@ -191,6 +192,7 @@ usize epoll_file::scan(epoll_sink& sink, usize limit) {
     bool room = true;
     while (room && count < limit) {
         epoll_item* item = nullptr;
+        bool unseen = false;
         {
             irq_guard ready_guard(_ready_lock);
             item = taken.pop_front();
@@ -198,13 +200,15 @@ usize epoll_file::scan(epoll_sink& sink, usize limit) {
                 break;
             }
             item->listed = false;
+            unseen = std::exchange(item->unseen, false);
         }
         const u32 events = ready_events(*item);
-        if (events == 0) {
+        const bool level = (item->event.events & (flag_edge | flag_one_shot)) == 0;
+        // What has come is no edge by itself: having looked, the file has listed the item if it is.
+        if (events == 0 || (unseen && !level)) {
             continue;
         }
         room = sink.put({events, item->event.data});
-        const bool level = (item->event.events & (flag_edge | flag_one_shot)) == 0;
         if (!room || level) {
             irq_guard ready_guard(_ready_lock);
             if (!item->listed) {

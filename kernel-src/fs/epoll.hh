@@ -30,6 +30,7 @@ struct epoll_item : epoll_item_base, wait_entry {
     const int fd;
     epoll_event event;
     bool listed = false;  // on a ready list; owner's _ready_lock
+    bool unseen = false;  // listed only so that the file looks at what has come; the same lock
     list_node ready_link;
     tree_node node;
 };
@@ -76,7 +77,7 @@ private:
 
     epoll_item* find(const file& watched, int fd) const;
     void destroy(epoll_item& item);
-    void enlist(epoll_item& item);
+    void enlist(epoll_item& item, bool unseen = false);
     bool has_ready();
     usize scan(epoll_sink& sink, usize limit);
     bool reaches(const epoll_file& target, u32 depth) const;

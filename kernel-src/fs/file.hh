@@ -45,6 +45,9 @@ namespace poll_event {
 inline constexpr u32 in = 0x001, pri = 0x002, out = 0x004, error = 0x008, hangup = 0x010,
                      invalid = 0x020, rdnorm = 0x040, rdband = 0x080, wrnorm = 0x100,
                      wrband = 0x200, rdhup = 0x2000;
+// Only ever a mask of a wake-up, never reported: something has come that the file has not looked at.
+// Whoever waits calls poll_events, which looks, and wakes the queue with what it means, if anything.
+inline constexpr u32 unseen = 1u << 27;
 }
 
 // What epoll hangs on a file that it watches (fs/epoll.cc).

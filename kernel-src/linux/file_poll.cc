@@ -75,7 +75,7 @@ private:
 
 bool polled::waker::on_wake(wait_entry& entry, u32 events) {
     polled& item = *static_cast<waker&>(entry).owner;
-    if ((events & item.wanted) == 0) {
+    if ((events & (item.wanted | poll_event::unseen)) == 0) {
         return false;
     }
     item.set->wake();

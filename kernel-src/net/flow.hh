@@ -1,10 +1,11 @@
 // A flow: a socket that the stack hands packets to through a channel.
 //
-// Whoever holds the flow's lock may consume its channel. `attend` is called by those who have put
-// something into the channel, or made a timer due: it takes the lock if it is free and lets the flow
-// work (on_attention); if the lock is held, its holder does the same before it goes. So nothing is
-// left lying, nobody waits for a lock in a network thread, and a packet is handled on the CPU of the
-// thread that uses the socket whenever that one is at work.
+// Whoever holds the flow's lock may consume its channel, and does so before it lets go: a thread that
+// reads, writes or polls the socket does the protocol's work itself, on its own CPU. When packets have
+// come, threads that wait for the flow are called (call_users). A flow without such threads, or whose
+// channel is half full, or that nobody has come to for about a millisecond, is worked off by a network
+// thread (attend), which takes the lock only if it is free: a holder will look again anyway. So nothing
+// is left lying and no network thread ever waits for a lock.
 //
 //   flow_guard hold(flow);   // locks; works off what has come; on release works off what came since
 //
@@ -41,6 +42,9 @@ public:
     }
     // Works off what is there, unless somebody holds the lock, who then will.
     void attend();
+    // Tells the threads that wait for the flow to come and do it themselves, each on its own CPU. False
+    // when there are none, or too much has piled up.
+    virtual bool call_users() { return false; }
 
     virtual void hold_flow() = 0;
     virtual void release_flow() = 0;
@@ -66,6 +70,8 @@ private:
     std::atomic<bool> _due{false};
     std::atomic<bool> _listed{false};  // on the stack's attention list
     flow* _next_listed = nullptr;
+    std::atomic<bool> _left{false};  // on its list of flows left to their users
+    flow* _next_left = nullptr;
 };
 
 // Holds a flow's lock.

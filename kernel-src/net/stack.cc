@@ -7,6 +7,12 @@
 #include "net/tcp_socket.hh"
 
 namespace kiln::net {
+namespace {
+
+// How long a packet may lie in a channel whose users were called.
+constexpr u64 patience = ns_per_ms;
+
+}  // namespace
 
 network_stack::network_stack() {
     random_bytes(std::as_writable_bytes(std::span(_secrets)));
@@ -14,6 +20,8 @@ network_stack::network_stack() {
 }
 
 network_stack::~network_stack() {
+    timers.stop(_left_timer);
+    left_too_long(_left_timer);
     for (dhcp_client*& client : _dhcp) {
         delete client;
         client = nullptr;
@@ -251,11 +259,41 @@ bool network_stack::attend_listed() {
         flow* after = listed->_next_listed;
         // Cleared first: what comes from here on lists it again.
         listed->_listed.store(false, std::memory_order_seq_cst);
-        listed->attend();
+        if (listed->wants_attention() && listed->call_users()) {
+            leave_to_users(*listed);
+        } else {
+            listed->attend();
+        }
         listed->release_flow();
         listed = after;
     }
     return any;
+}
+
+void network_stack::leave_to_users(flow& which) {
+    if (!which._left.exchange(true, std::memory_order_acq_rel)) {
+        which.hold_flow();
+        flow* top = _left.load(std::memory_order_relaxed);
+        do {
+            which._next_left = top;
+        } while (!_left.compare_exchange_weak(top, &which, std::memory_order_seq_cst));
+    }
+    if (!_left_timer_set.exchange(true, std::memory_order_seq_cst)) {
+        timers.start(_left_timer, now() + patience);
+    }
+}
+
+void network_stack::left_too_long(net_timer& expired) {
+    network_stack& self = *member_traits<&network_stack::_left_timer>::object(&expired);
+    self._left_timer_set.store(false, std::memory_order_seq_cst);
+    flow* left = self._left.exchange(nullptr, std::memory_order_seq_cst);
+    while (left != nullptr) {
+        flow* after = left->_next_left;
+        left->_left.store(false, std::memory_order_seq_cst);
+        left->attend();
+        left->release_flow();
+        left = after;
+    }
 }
 
 void network_stack::run_pending() {

@@ -112,9 +112,15 @@ private:
 
     channel _looped{16384};
     std::atomic<flow*> _attention{nullptr};
+    // Flows whose users were called; looked after a while later in case they did not come.
+    std::atomic<flow*> _left{nullptr};
+    net_timer _left_timer{&left_too_long};
+    std::atomic<bool> _left_timer_set{false};
     std::atomic<bool> _running_pending{false};
     bool deliver_looped();
     bool attend_listed();
+    void leave_to_users(flow& which);
+    static void left_too_long(net_timer& expired);
 };
 
 // The kernel's one stack; valid after net_init.

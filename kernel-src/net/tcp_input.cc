@@ -73,6 +73,18 @@ void tcp_socket::on_attention(packet_queue& arrived, bool due) {
     settle();
 }
 
+// Handshakes and connection set-up are the stack's own business.
+bool tcp_socket::call_users() {
+    const tcp_state state = _state;
+    const bool theirs = state == tcp_state::established || state == tcp_state::close_wait ||
+                        state == tcp_state::fin_wait1 || state == tcp_state::fin_wait2;
+    if (!theirs || _channel.half_full() || !_queue.has_waiters()) {
+        return false;
+    }
+    _queue.wake_all(poll_event::unseen);
+    return true;
+}
+
 void tcp_socket::settle() {
     output();
     schedule();

@@ -58,6 +58,7 @@ public:
     // flow
     void hold_flow() override { add_reference(); }
     void release_flow() override { drop_reference(); }
+    bool call_users() override;
 
     flow_key key() const { return {_local, _peer}; }
     tcp_state state() const { return _state; }

@@ -261,3 +261,64 @@ TEST_F(tcp_pair, speaks_ipv6) {
     four->close();
     mapped->close();
 }
+
+namespace {
+
+// Somebody who waits for a socket, as epoll does.
+struct observer : wait_entry {
+    observer() : wait_entry(&on_wake) {}
+    static bool on_wake(wait_entry& entry, u32 events) {
+        static_cast<observer&>(entry).seen |= events;
+        return true;
+    }
+    u32 seen = 0;
+};
+
+}  // namespace
+
+TEST_F(tcp_pair, who_waits_for_a_socket_does_its_work) {
+    connect();
+    observer waiting;
+    server->poll_queue().add(waiting);
+    EXPECT_EQ(send_bytes(*client, "hello").value(), 5u);
+    const usize before = link.frames_left;
+    link.pump();
+    // Called, but nothing has been looked at: no acknowledgment either.
+    EXPECT_EQ(waiting.seen, poll_event::unseen);
+    EXPECT_EQ(link.frames_left, before);
+    // Asking for events looks, and then says what it was.
+    EXPECT_NE(server->poll_events() & poll_event::in, 0u);
+    EXPECT_NE(waiting.seen & poll_event::in, 0u);
+    link.pump();
+    EXPECT_EQ(link.frames_left, before + 1);
+    EXPECT_EQ(receive_bytes(*server), "hello");
+    server->poll_queue().remove(waiting);
+}
+
+TEST_F(tcp_pair, a_network_thread_steps_in_after_a_millisecond) {
+    connect();
+    observer waiting;
+    server->poll_queue().add(waiting);
+    EXPECT_EQ(send_bytes(*client, "hello").value(), 5u);
+    link.pump();
+    const usize before = link.frames_left;
+    link.run(900 * ns_per_us);
+    EXPECT_EQ(link.frames_left, before);
+    link.run(200 * ns_per_us);
+    EXPECT_EQ(link.frames_left, before + 1);
+    EXPECT_NE(waiting.seen & poll_event::in, 0u);
+    EXPECT_EQ(receive_bytes(*server), "hello");
+    server->poll_queue().remove(waiting);
+}
+
+TEST_F(tcp_pair, a_bare_acknowledgment_is_no_event) {
+    connect();
+    observer waiting;
+    server->poll_queue().add(waiting);
+    EXPECT_EQ(send_bytes(*server, "reply").value(), 5u);
+    link.run(50 * ns_per_ms);
+    EXPECT_EQ(receive_bytes(*client), "reply");
+    link.run(50 * ns_per_ms);
+    EXPECT_EQ(waiting.seen & ~poll_event::unseen, 0u);
+    server->poll_queue().remove(waiting);
+}
