@@ -5,6 +5,7 @@
 
 #include "arch/x86_64/cpu.hh"
 #include "arch/x86_64/machine.hh"
+#include "arch/x86_64/paging.hh"
 #include "core/clock.hh"
 #include "core/kernel_stack.hh"
 #include "core/log.hh"
@@ -92,7 +93,10 @@ void switch_locked(cpu& me) {
         note_cpu(*next.linux_task, me.number);
     }
     next.started_running = now();
-    me.queue.idling.store(next.is_idle, std::memory_order_relaxed);
+    me.queue.idling.store(next.is_idle, std::memory_order_seq_cst);
+    if (previous.is_idle) {
+        catch_up_with_flushes();
+    }
     switch_machine_state(me, previous, next);
     switch_stacks(&previous.stack_pointer, next.stack_pointer);
     finish_switch();

@@ -57,7 +57,7 @@ void page_reaper::add(u64 entry, u64 address, unsigned level) {
 
 void page_reaper::flush() {
     if (_start < _end) {
-        flush_tlb(_start, _end);
+        flush_tlb(_start, _end, !_tables.empty());
     }
     free_all(_own);
     free_all(_tables);

@@ -9,6 +9,7 @@
 
 #include "arch/x86_64/apic.hh"
 #include "arch/x86_64/boot_memory.hh"
+#include "arch/x86_64/cpu.hh"
 #include "arch/x86_64/layout.hh"
 #include "arch/x86_64/machine.hh"
 #include "arch/x86_64/msr.hh"
@@ -16,7 +17,9 @@
 #include "core/mutex.hh"
 #include "core/page.hh"
 #include "core/page_alloc.hh"
+#include "core/sched.hh"
 #include "core/thread.hh"
+#include "core/user.hh"
 
 extern "C" {
 extern kiln::u64 boot_root[512];
@@ -152,6 +155,9 @@ struct flush_request {
 };
 
 constinit flush_request request;
+
+// CPUs that were idle during a flush: they forget everything before they run the program again.
+constinit std::atomic<bool> missed_flush[max_cpus]{};
 
 }  // namespace
 
@@ -293,12 +299,45 @@ void flush_tlb_here(u64 start, u64 end) {
 }
 
 void answer_flush_request() {
+    missed_flush[this_cpu()].store(false, std::memory_order_relaxed);
     flush_tlb_here(request.start.load(std::memory_order_acquire),
                    request.end.load(std::memory_order_acquire));
     request.waiting.fetch_sub(1, std::memory_order_acq_rel);
 }
 
-void flush_tlb(u64 start, u64 end) {
+void catch_up_with_flushes() {
+    std::atomic<bool>& missed = missed_flush[this_cpu()];
+    if (missed.load(std::memory_order_seq_cst)) {
+        missed.store(false, std::memory_order_relaxed);
+        write_cr3(root_physical());
+    }
+}
+
+namespace {
+
+// Tells the other CPUs, the idle ones only if they must know at once. A CPU that is no longer idle when the flag is set sees the flag, because it clears `idling` first.
+void ask_others(u32 self, bool idle_too) {
+    u64 asked = 0;
+    u32 count = 0;
+    for (u32 other = 0; other < cpu_count(); ++other) {
+        if (other == self) {
+            continue;
+        }
+        missed_flush[other].store(true, std::memory_order_seq_cst);
+        if (idle_too || !cpu_block(other).queue.idling.load(std::memory_order_seq_cst)) {
+            asked |= u64{1} << other;
+            ++count;
+        }
+    }
+    request.waiting.store(count, std::memory_order_release);
+    for (; asked != 0; asked &= asked - 1) {
+        send_to_cpu(static_cast<u32>(__builtin_ctzll(asked)), interrupt_vector::flush_tlb);
+    }
+}
+
+}  // namespace
+
+void flush_tlb(u64 start, u64 end, bool idle_too) {
     if (cpu_count() == 1) {
         flush_tlb_here(start, end);
         return;
@@ -306,9 +345,8 @@ void flush_tlb(u64 start, u64 end) {
     lock_guard guard(request.one_at_a_time);
     request.start.store(start, std::memory_order_release);
     request.end.store(end, std::memory_order_release);
-    request.waiting.store(cpu_count() - 1, std::memory_order_release);
     // Kernel threads are not preempted, so this is one CPU until the end.
-    send_to_all_others(interrupt_vector::flush_tlb);
+    ask_others(this_cpu(), idle_too || end > user_end);
     flush_tlb_here(start, end);
     while (request.waiting.load(std::memory_order_acquire) != 0) {
         cpu_relax();

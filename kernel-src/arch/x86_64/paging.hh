@@ -24,7 +24,12 @@ u64* root_table();
 void flush_tlb_here(u64 start, u64 end);
 // The same on every CPU, and returns when all have done it. Waits with interrupts on: the caller
 // holds no spin lock. Pages that were mapped there may be freed only after it returned.
-void flush_tlb(u64 start, u64 end);
+// An idle CPU runs nothing of the program and is left asleep: it flushes when it wakes. `idle_too`
+// when tables are freed, because even an idle CPU may walk those that it remembers.
+void flush_tlb(u64 start, u64 end, bool idle_too = false);
+// Does what this CPU missed while it was idle. Called by the scheduler after it has said that the CPU
+// is idle no more.
+void catch_up_with_flushes();
 
 // A kernel mapping of device registers, uncached. Never undone.
 result<void*> map_device(u64 physical, usize size);

@@ -88,7 +88,7 @@ u64* root_table() {
 
 void flush_tlb_here(u64, u64) {}
 
-void flush_tlb(u64, u64) {
+void flush_tlb(u64, u64, bool) {
     ++flushes;
 }
 
