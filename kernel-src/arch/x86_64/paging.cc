@@ -20,6 +20,7 @@
 #include "core/sched.hh"
 #include "core/thread.hh"
 #include "core/user.hh"
+#include "core/wait_queue.hh"
 
 extern "C" {
 extern kiln::u64 boot_root[512];
@@ -152,7 +153,12 @@ struct flush_request {
     std::atomic<u64> start{0};
     std::atomic<u64> end{0};
     std::atomic<u32> waiting{0};
+    wait_queue answered;
 };
+
+// About 20 us. A CPU that takes longer has its interrupts off or, more likely, is a virtual one that
+// the host does not run now: spinning would only keep it from running.
+constexpr u32 spins_before_sleep = 500;
 
 constinit flush_request request;
 
@@ -302,7 +308,9 @@ void answer_flush_request() {
     missed_flush[this_cpu()].store(false, std::memory_order_relaxed);
     flush_tlb_here(request.start.load(std::memory_order_acquire),
                    request.end.load(std::memory_order_acquire));
-    request.waiting.fetch_sub(1, std::memory_order_acq_rel);
+    if (request.waiting.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        request.answered.wake();
+    }
 }
 
 void catch_up_with_flushes() {
@@ -348,9 +356,11 @@ void flush_tlb(u64 start, u64 end, bool idle_too) {
     // Kernel threads are not preempted, so this is one CPU until the end.
     ask_others(this_cpu(), idle_too || end > user_end);
     flush_tlb_here(start, end);
-    while (request.waiting.load(std::memory_order_acquire) != 0) {
+    const auto all_answered = [] { return request.waiting.load(std::memory_order_acquire) == 0; };
+    for (u32 spins = 0; spins < spins_before_sleep && !all_answered(); ++spins) {
         cpu_relax();
     }
+    static_cast<void>(wait_until(request.answered, all_answered, never, wait_mode::uninterruptible));
 }
 
 }  // namespace kiln
