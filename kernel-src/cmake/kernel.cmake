@@ -44,10 +44,3 @@ foreach(kernel kiln_without_symbols kiln.elf)
 endforeach()
 target_sources(kiln_without_symbols PRIVATE ${no_symbols})
 target_sources(kiln.elf PRIVATE ${symbols})
-
-# What is shipped carries no debugging information; gdb finds it in kiln.debug through the link.
-add_custom_command(TARGET kiln.elf POST_BUILD
-    COMMAND ${CMAKE_OBJCOPY} --only-keep-debug $<TARGET_FILE:kiln.elf> kiln.debug
-    COMMAND ${CMAKE_OBJCOPY} --strip-debug --add-gnu-debuglink=kiln.debug $<TARGET_FILE:kiln.elf>
-    WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}
-    BYPRODUCTS ${CMAKE_CURRENT_BINARY_DIR}/kiln.debug VERBATIM)
