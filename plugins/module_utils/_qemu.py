@@ -17,6 +17,9 @@ from pathlib import Path
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError
 
 _MACHINE = "q35,sata=off,smbus=off,smm=off,vmport=off"
+# Minimal firmware that comes with QEMU: a third of the time to a program's first answer less. The
+# kernel places the devices itself.
+_QBOOT = Path("/usr/share/qemu/qboot.rom")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _QCOW2_MAGIC = b"QFI\xfb"
 # The room that QEMU's PVH loader has for it.
@@ -113,6 +116,7 @@ def command(machine: Machine, places: Places, accel: str) -> list[str]:
     words += ["-accel", "tcg,thread=multi" if accel == "tcg" else accel]
     if machine.kernel is not None:
         words += ["-kernel", str(machine.kernel), "-append", kernel_line(machine)]
+        words += ["-bios", str(_QBOOT)] if _QBOOT.exists() else []
     words += _drive(machine.image) + _network(machine) + _streams(places)
     words += ["-device", "virtio-rng-pci-non-transitional"]
     words += ["-qmp", f"unix:{_escape(places.qmp)},server=on,wait=off"]

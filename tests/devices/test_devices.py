@@ -174,27 +174,30 @@ EXPECTED = [
     f"echoed {SENT_SIZE}",
 ]
 
+# Interrupt lines and I/O registers are where the firmware puts them, which qboot does not.
+BIOS = ["--firmware", "seabios"]
 VARIANTS: dict[str, tuple[list[list[str]], list[str]]] = {
     "as kernel-src/run makes them": ([], []),
     "two CPUs": ([], ["--smp", "2"]),
-    "newer registers, interrupt lines": ([[NEWER, ",disable-legacy=on,vectors=0"]], []),
-    "transitional": ([[NEWER, ""]], []),
-    "older registers": ([[NEWER, ",disable-modern=on,disable-legacy=off"]], []),
+    "newer registers, interrupt lines": ([[NEWER, ",disable-legacy=on,vectors=0"]], BIOS),
+    "transitional": ([[NEWER, ""]], BIOS),
+    "older registers": ([[NEWER, ",disable-modern=on,disable-legacy=off"]], BIOS),
     "older registers, lines, two CPUs": (
         [[NEWER, ",disable-modern=on,disable-legacy=off,vectors=0"]],
-        ["--smp", "2"],
+        [*BIOS, "--smp", "2"],
     ),
     "no event index": ([[NEWER, f"{NEWER},event_idx=off"]], []),
     "no merged buffers, older registers": (
         [
             [f"net-pci{NEWER}", "net-pci,disable-modern=on,disable-legacy=off,mrg_rxbuf=off"],
         ],
-        [],
+        BIOS,
     ),
     "a disk with a short queue": ([[f"blk-pci{NEWER}", f"blk-pci{NEWER},queue-size=8"]], []),
-    "an older PC": ([[MACHINE, "pc"], [NEWER, ""]], []),
-    "an older PC, lines": ([[MACHINE, "pc"], [NEWER, ",vectors=0"]], []),
-    "firmware that places nothing": ([], ["--firmware", "qboot"]),
+    "an older PC": ([[MACHINE, "pc"], [NEWER, ""]], BIOS),
+    "an older PC, lines": ([[MACHINE, "pc"], [NEWER, ",vectors=0"]], BIOS),
+    "firmware that places nothing": ([], ["--firmware", "qboot", "--smp", "2"]),
+    "firmware that places everything": ([], BIOS),
 }
 
 
