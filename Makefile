@@ -22,7 +22,8 @@ kernel: ## Build the kernel to build/kernel/kiln.elf
 	@$(cd) cmake -S kernel-src -B build/kernel -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null && ninja -C build/kernel
 
 docs: ## Write docs/syscalls.md from the kernel's sources
-	@$(cd) python3 kernel-src/tools/syscall_table.py
+	@$(cd) tools/setup docs
+	@$(cd) /usr/bin/python3 kernel-src/tools/syscall_table.py
 
 demo: ## Build the kernel, bake Debian's redis, boot it, talk to it (KEEP=1 leaves it running)
 	@$(cd) tools/setup demo
