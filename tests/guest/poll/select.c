@@ -31,8 +31,9 @@ int main(void) {
     IS(t_now_ns() - begun >= 30000000);
     NUM(brief.tv_sec + brief.tv_usec);
     FD_ZERO(&in);
-    FD_SET(99, &in);
-    CALL(select(100, &in, NULL, NULL, &none));
+    /* Below 64: Linux looks no further than its table of descriptors, which starts with 64. */
+    FD_SET(60, &in);
+    CALL(select(61, &in, NULL, NULL, &none));
     CALL(select(-1, NULL, NULL, NULL, &none));
     struct timeval negative = {-1, 0};
     CALL(select(0, NULL, NULL, NULL, &negative));
