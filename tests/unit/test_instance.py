@@ -143,7 +143,7 @@ def test_a_knock_outlives_connections_that_hang():
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            early = [server.accept()[0] for _ in range(3)]
+            early = [server.accept()[0] for _each in range(3)]
             late = server.accept()[0]
             late.sendall(b"+PO")
             late.sendall(b"NG\r\n")
