@@ -82,9 +82,12 @@ def connections(baked: Baked) -> str:
     """2,000 connections opened and dropped, orderly and by reset, with requests and without."""
     with redis_guest.in_guest(baked, []) as server:
         server.wait()
-        wrong = sum(not _open_and_drop(server.port, number) for number in range(CONNECTIONS))
-        if wrong:
-            raise Failed(f"{wrong} of {CONNECTIONS} connections got a wrong answer")
+        for number in range(CONNECTIONS):
+            try:
+                if not _open_and_drop(server.port, number):
+                    raise Failed(f"connection {number} got a wrong answer")
+            except OSError as problem:
+                raise Failed(f"connection {number} of {CONNECTIONS}: {problem}") from None
         until = time.monotonic() + 30
         while (left := _clients(server)) > 1:
             if time.monotonic() > until:
