@@ -18,8 +18,8 @@ void serial_init();
 void acpi_init(u64 rsdp);
 void devices_init();
 
-// Ends the machine. Everything buffered has been drained by the caller. Context: any; takes no locks,
-// so that a panic can use it. When no way works they halt the CPU.
+// Ends the machine. Everything buffered has been drained by the caller. Context: any; takes no
+// locks, so that a panic can use it. When no way works they halt the CPU.
 [[noreturn]] void power_off();
 [[noreturn]] void reboot();
 

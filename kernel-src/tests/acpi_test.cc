@@ -188,7 +188,10 @@ TEST(acpi, fadt_old_and_extended_fields) {
 
     table_writer extended("FACP");
     extended.zeros_to(276).put<u32>(40, 0x7000).put<u64>(140, 0x1'0000'7000).put<u32>(64, 0x604);
-    extended.put<u32>(112, 1u << 10 | 1u << 8).put<u8>(116, 1).put<u64>(120, 0xcf9).put<u8>(128, 0xf);
+    extended.put<u32>(112, 1u << 10 | 1u << 8)
+        .put<u8>(116, 1)
+        .put<u64>(120, 0xcf9)
+        .put<u8>(128, 0xf);
     extended.put<u8>(172, 1).put<u8>(173, 16).put<u64>(176, 0xb004);
     parse_fadt(extended.seal(), found);
     EXPECT_EQ(found.dsdt, 0x1'0000'7000u);

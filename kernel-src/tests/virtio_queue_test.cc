@@ -62,7 +62,8 @@ class queue_fixture {
 public:
     explicit queue_fixture(u16 size, bool event_index, bool legacy = false) {
         const usize needed = queue::memory_needed(size, legacy);
-        memory = static_cast<std::byte*>(std::aligned_alloc(page_size, align_up(needed, page_size)));
+        memory =
+            static_cast<std::byte*>(std::aligned_alloc(page_size, align_up(needed, page_size)));
         std::memset(memory, 0, align_up(needed, page_size));
         driver.init(size, memory, legacy, event_index);
     }
@@ -136,7 +137,8 @@ TEST(virtio_queue, requests_may_finish_in_any_order_for_ever) {
             }
             queue::completion done{};
             while (fixture.driver.take(done)) {
-                const usize index = static_cast<usize>(static_cast<int*>(done.token) - tokens.data());
+                const usize index =
+                    static_cast<usize>(static_cast<int*>(done.token) - tokens.data());
                 ASSERT_LT(index, next);
                 ASSERT_FALSE(back[index]) << "finished twice: " << index;
                 back[index] = true;

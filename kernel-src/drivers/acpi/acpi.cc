@@ -37,7 +37,8 @@ result<table_bytes> map_table(u64 address) {
     const table_bytes whole = mapped ? table_bytes(header.data(), length)
                                      : TRY(map_bytes(address, length));
     if (!checksum_is_right(whole)) {
-        log_warning("acpi: table {} at {:x} has a wrong checksum", table_signature(header), address);
+        log_warning("acpi: table {} at {:x} has a wrong checksum", table_signature(header),
+                    address);
         return err::badmsg;
     }
     return whole;
@@ -59,7 +60,8 @@ u64 scan_for_root_pointer(u64 from, u64 to) {
 u64 find_root_pointer() {
     auto word = map_bytes(ebda_segment_word, 2);
     if (word.ok()) {
-        const u64 ebda = (static_cast<u64>(word.value()[0]) | static_cast<u64>(word.value()[1]) << 8) << 4;
+        const u64 ebda =
+            (static_cast<u64>(word.value()[0]) | static_cast<u64>(word.value()[1]) << 8) << 4;
         if (ebda >= 0x8'0000 && ebda < 0xa'0000) {
             const u64 address = scan_for_root_pointer(ebda, ebda + KiB);
             if (address != 0) {

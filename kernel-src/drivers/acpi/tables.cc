@@ -150,8 +150,9 @@ result<usize> table_length(table_bytes header) {
 }
 
 usize root_entries(table_bytes table, bool is_64_bit) {
-    return table.size() < table_header_size ? 0
-                                            : (table.size() - table_header_size) / (is_64_bit ? 8 : 4);
+    return table.size() < table_header_size
+               ? 0
+               : (table.size() - table_header_size) / (is_64_bit ? 8 : 4);
 }
 
 u64 root_entry(table_bytes table, bool is_64_bit, usize index) {

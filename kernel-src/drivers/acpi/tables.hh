@@ -1,6 +1,6 @@
 // Parsing of ACPI tables from bytes that nobody vouches for: every read is checked, a table with a
-// wrong length or checksum is refused, entries that make no sense are skipped. No I/O, no state: also
-// runs in the host tests and the fuzzer. (ACPI 6.4, chapter 5.)
+// wrong length or checksum is refused, entries that make no sense are skipped. No I/O, no state:
+// also runs in the host tests and the fuzzer. (ACPI 6.4, chapter 5.)
 #pragma once
 
 #include <span>

@@ -1,5 +1,6 @@
 // PCI configuration space behind one interface, so that enumeration, capabilities and BARs run on
-// ECAM, on the two ports, and on a simulated machine in the host tests. (PCI Local Bus 3.0, chapter 6.)
+// ECAM, on the two ports, and on a simulated machine in the host tests. (PCI Local Bus 3.0,
+// chapter 6.)
 #pragma once
 
 #include "lib/result.hh"

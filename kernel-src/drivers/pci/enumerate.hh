@@ -1,5 +1,6 @@
-// Finds the functions on all buses: bus 0, then behind each bridge that has a bus number. Function 0
-// decides whether a device is there and whether it has others, so that an empty slot costs one read.
+// Finds the functions on all buses: bus 0, then behind each bridge that has a bus number. Function
+// 0 decides whether a device is there and whether it has others, so that an empty slot costs one
+// read.
 #pragma once
 
 #include "drivers/pci/function.hh"

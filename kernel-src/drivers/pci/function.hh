@@ -51,8 +51,8 @@ public:
     u8 find_capability(u8 wanted, u8 previous = 0) const;
 
     bool bar_is_io(u32 index) const { return (read(bar_offset(index)) & 1) != 0; }
-    // Where BAR `index` lies; a memory BAR at 0 is placed in `window` first. err::nodev when the BAR
-    // does not exist.
+    // Where BAR `index` lies; a memory BAR at 0 is placed in `window` first. err::nodev when the
+    // BAR does not exist.
     result<u64> bar_address(u32 index, bar_window& window);
     // What the firmware assigned, without side effects; 0: nothing, or an I/O BAR.
     u64 assigned_memory_bar(u32 index) const;

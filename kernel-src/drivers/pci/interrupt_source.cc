@@ -1,8 +1,9 @@
 // kernel only
 // MSI-X, MSI and shared lines. (PCI Local Bus 3.0, 6.8.)
 //
-// Lines: every function on a line has its handler called; handlers find out by themselves whether it
-// was their device. `lines` only grows, at boot, from one thread; handlers read it without a lock.
+// Lines: every function on a line has its handler called; handlers find out by themselves whether
+// it was their device. `lines` only grows, at boot, from one thread; handlers read it without a
+// lock.
 #include <atomic>
 
 #include "core/spinlock.hh"
@@ -58,7 +59,8 @@ result<void> interrupt_source::map_msix(u8 capability) {
     return {};
 }
 
-result<void> interrupt_source::connect(u32 index, interrupt_handler handler, void* context, u32 cpu) {
+result<void> interrupt_source::connect(u32 index, interrupt_handler handler, void* context,
+                                       u32 cpu) {
     if (index >= _messages) {
         return err::nospc;
     }

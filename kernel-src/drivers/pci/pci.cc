@@ -40,8 +40,8 @@ private:
     irq_spinlock _lock;
 };
 
-// Two buses, which one large page holds, are mapped when they are first asked for (by the enumeration,
-// which is one thread).
+// Two buses, which one large page holds, are mapped when they are first asked for (by the
+// enumeration, which is one thread).
 class ecam_config_space final : public config_space {
 public:
     u32 read(address from, u16 offset) override {

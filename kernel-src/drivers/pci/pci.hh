@@ -23,8 +23,8 @@ public:
     result<void> init(function& of);
     bool has_msix() const { return _table != nullptr; }
     u32 message_count() const { return _messages; }
-    // Calls `handler` on `cpu` for message `index` (with a line or plain MSI: for the one interrupt,
-    // index 0).
+    // Calls `handler` on `cpu` for message `index` (with a line or plain MSI: for the one
+    // interrupt, index 0).
     result<void> connect(u32 index, interrupt_handler handler, void* context, u32 cpu);
 
 private:

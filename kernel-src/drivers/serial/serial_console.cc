@@ -33,7 +33,8 @@ serial_console& the_serial_console() {
 }
 
 void fill_console_with_serial() {
-    for (byte_port** role : {&ports.standard_input, &ports.standard_output, &ports.standard_error}) {
+    for (byte_port** role :
+         {&ports.standard_input, &ports.standard_output, &ports.standard_error}) {
         *role = *role == nullptr ? &*console : *role;
     }
     if (ports.standard_input == &*console && first_serial_port().present() &&

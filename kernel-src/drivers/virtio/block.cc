@@ -1,11 +1,12 @@
 // kernel only
-// virtio-blk (VIRTIO 1.2, 5.2): reads go straight from the device into the caller's buffers, and what
-// the whole sectors around a range hold beside it into a page that nobody reads. Writes of whole
-// sectors go straight out; ragged ends are read, changed and written back through a bounce page.
+// virtio-blk (VIRTIO 1.2, 5.2): reads go straight from the device into the caller's buffers, and
+// what the whole sectors around a range hold beside it into a page that nobody reads. Writes of
+// whole sectors go straight out; ragged ends are read, changed and written back through a bounce
+// page.
 //
-// Many threads may have a request in flight each. A request uses a slot, which holds what the device
-// needs beside the data; threads wait for a free slot, and for room in the ring. Lock: `_lock`, innermost but for the run
-// queues'; taken by the interrupt handler.
+// Many threads may have a request in flight each. A request uses a slot, which holds what the
+// device needs beside the data; threads wait for a free slot, and for room in the ring. Lock:
+// `_lock`, innermost but for the run queues'; taken by the interrupt handler.
 #include <algorithm>
 #include <bit>
 
@@ -31,8 +32,8 @@ constexpr u16 queue_entries = 256;
 constexpr u32 most_slots = 32;
 // One buffer's worth; longer ranges become several requests.
 constexpr usize longest_transfer = 1 * MiB;
-// Buffers of one request: the caller's, and what lies before and after them in their sectors. Header
-// and status come on top.
+// Buffers of one request: the caller's, and what lies before and after them in their sectors.
+// Header and status come on top.
 constexpr usize most_pieces = 64;
 constexpr usize most_data_segments = most_pieces + 2, most_segments = most_data_segments + 2;
 
@@ -157,7 +158,8 @@ void block::answer(slot& finished) {
     unpark(*finished.waiter);
 }
 
-// The device wrote nonsense into its ring: whoever waits gets an error, and so does everybody later.
+// The device wrote nonsense into its ring: whoever waits gets an error, and so does everybody
+// later.
 void block::end_everything() {
     _gone = true;
     _device.fail();
@@ -254,7 +256,8 @@ result<void> block::run(operation what, u64 sector, std::span<const segment> dat
 }
 
 result<void> block::check_range(u64 offset, usize size) const {
-    return offset <= size_in_bytes() && size <= size_in_bytes() - offset ? result<void>() : err::inval;
+    return offset <= size_in_bytes() && size <= size_in_bytes() - offset ? result<void>()
+                                                                         : err::inval;
 }
 
 // At most _most_pieces pieces of at most _longest bytes, as one request.

@@ -141,10 +141,11 @@ result<void> console::add_ports(u32 total, u16 message) {
         auto made = TRY(make_unique<port_slot>());
         console_port& port = made->port;
         const u16 index = receive_index(i);
-        const doorbell receive =
-            TRY(_device.add_queue(index, port.receive_queue(), console_port::queue_entries, message));
-        const doorbell transmit = TRY(_device.add_queue(
-            static_cast<u16>(index + 1), port.transmit_queue(), console_port::queue_entries, message));
+        const doorbell receive = TRY(
+            _device.add_queue(index, port.receive_queue(), console_port::queue_entries, message));
+        const doorbell transmit =
+            TRY(_device.add_queue(static_cast<u16>(index + 1), port.transmit_queue(),
+                                  console_port::queue_entries, message));
         port.set_doorbells(receive, transmit);
         TRY(_ports.push_back(std::move(made)));
     }
@@ -205,8 +206,8 @@ void console::handle_message(const received_message& message, usize name_size) {
     }
 }
 
-// The device answers a message before it gives it back. So when all that was sent has come back, and
-// taking in what has arrived by then makes us send nothing new, everything has been said.
+// The device answers a message before it gives it back. So when all that was sent has come back,
+// and taking in what has arrived by then makes us send nothing new, everything has been said.
 void console::converse() {
     queue::completion done;
     while (_control_transmit.take(done)) {

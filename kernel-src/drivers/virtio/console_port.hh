@@ -1,9 +1,10 @@
 // One port of a virtio-console device: a byte stream to the host that looks like a pipe.
 //
-// Written bytes are copied into pages of the port and sent from there, so that write returns as soon
-// as there is room; nobody is interrupted for a finished page unless a writer waits for one. Read
-// bytes stay in the pages they came in until somebody takes them, which is all the flow control
-// there is. Lock: the port's, innermost but for the wait queue's; the interrupt handler takes it.
+// Written bytes are copied into pages of the port and sent from there, so that write returns as
+// soon as there is room; nobody is interrupted for a finished page unless a writer waits for one.
+// Read bytes stay in the pages they came in until somebody takes them, which is all the flow
+// control there is. Lock: the port's, innermost but for the wait queue's; the interrupt handler
+// takes it.
 #pragma once
 
 #include "core/console.hh"
@@ -22,8 +23,8 @@ public:
         _receive_doorbell = receive;
         _transmit_doorbell = transmit;
     }
-    // Takes the memory for so many buffers each way (at most queue_entries; none for a direction that
-    // is not used) and gives the device those to receive into. Once.
+    // Takes the memory for so many buffers each way (at most queue_entries; none for a direction
+    // that is not used) and gives the device those to receive into. Once.
     result<void> attach(u32 receive_pages, u32 transmit_pages);
     bool attached() const { return _attached; }
 

@@ -39,7 +39,9 @@ public:
         _transport->read_config(offset, &value, sizeof(T));
         return value;
     }
-    void read_config(u32 offset, void* to, usize size) { _transport->read_config(offset, to, size); }
+    void read_config(u32 offset, void* to, usize size) {
+        _transport->read_config(offset, to, size);
+    }
 
 private:
     struct connection {

@@ -1,5 +1,5 @@
-// The virtio drivers, by device type. Each takes a function that has been found and either registers
-// a working device or says why not and leaves it alone.
+// The virtio drivers, by device type. Each takes a function that has been found and either
+// registers a working device or says why not and leaves it alone.
 #pragma once
 
 #include "drivers/pci/function.hh"
@@ -10,8 +10,8 @@ namespace kiln::virtio {
 result<void> start_block(pci::function& function);
 result<void> start_net(pci::function& function);
 result<void> start_console(pci::function& function);
-// Consoles talk with their device while others are set up; this waits until they know their ports and
-// enters these in the_console().
+// Consoles talk with their device while others are set up; this waits until they know their ports
+// and enters these in the_console().
 void finish_consoles();
 result<void> start_entropy(pci::function& function);
 

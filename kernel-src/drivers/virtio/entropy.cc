@@ -1,6 +1,6 @@
 // kernel only
-// virtio-rng (VIRTIO 1.2, 5.4): one request at boot, whose answer is mixed in whenever it comes, and
-// one more after each answer has been used for a while.
+// virtio-rng (VIRTIO 1.2, 5.4): one request at boot, whose answer is mixed in whenever it comes,
+// and one more after each answer has been used for a while.
 #include "core/entropy.hh"
 
 #include "core/log.hh"

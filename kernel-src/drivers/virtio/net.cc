@@ -19,8 +19,8 @@ constexpr u64 checksum = u64{1} << 0, guest_checksum = u64{1} << 1, mtu = u64{1}
               mac = u64{1} << 5, tso4 = u64{1} << 11, tso6 = u64{1} << 12,
               merge_buffers = u64{1} << 15, status = u64{1} << 16, control_queue = u64{1} << 17,
               multiqueue = u64{1} << 22, any_layout = u64{1} << 27;
-constexpr u64 wanted = checksum | guest_checksum | mtu | mac | tso4 | tso6 | merge_buffers | status |
-                       any_layout;
+constexpr u64 wanted =
+    checksum | guest_checksum | mtu | mac | tso4 | tso6 | merge_buffers | status | any_layout;
 }  // namespace net_feature
 
 constexpr u32 config_mac = 0, config_status = 6, config_pairs = 8, config_mtu = 10;
@@ -78,7 +78,8 @@ result<void> network::open() {
     if (_device.has(net_feature::status)) {
         _device.set_config_message(TRY(_device.connect(&on_config_change, this, 0)));
     }
-    const u32 offered = _device.has(net_feature::multiqueue) ? _device.config<u16>(config_pairs) : 1;
+    const u32 offered =
+        _device.has(net_feature::multiqueue) ? _device.config<u16>(config_pairs) : 1;
     doorbell control;
     if (_pairs.size() > 1) {
         control = TRY(_device.add_queue(static_cast<u16>(offered * 2), _control, control_entries,

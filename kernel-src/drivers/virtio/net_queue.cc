@@ -152,7 +152,8 @@ void net_queue_pair::refill() {
 
 void net_queue_pair::deliver(ref<chunk> first, u32 length) {
     const auto header = *reinterpret_cast<const net_header*>(first->data());
-    const u32 merged = _header_size == sizeof(net_header) && header.buffers > 1 ? header.buffers - 1u : 0;
+    const u32 merged =
+        _header_size == sizeof(net_header) && header.buffers > 1 ? header.buffers - 1u : 0;
     if (length < _header_size || length > first->capacity()) {
         count(_received_dropped);
         return;
@@ -170,8 +171,8 @@ void net_queue_pair::deliver(ref<chunk> first, u32 length) {
     _receiver->deliver(std::move(frame));
 }
 
-// Adds the further buffers of a frame that did not fit one. They are taken off the ring even when the
-// frame cannot be kept.
+// Adds the further buffers of a frame that did not fit one. They are taken off the ring even when
+// the frame cannot be kept.
 bool net_queue_pair::append_merged(packet_buffer& frame, u32 further) {
     bool whole = true;
     for (u32 i = 0; i < further; ++i) {
@@ -198,17 +199,20 @@ void net_queue_pair::fill_header(net_header& header, const packet_buffer& frame)
         header.checksum_offset = asked.checksum_offset;
     }
     if (asked.kind != segmentation::none) {
-        header.segmentation = asked.kind == segmentation::tcp4 ? segmentation_tcp4 : segmentation_tcp6;
+        header.segmentation =
+            asked.kind == segmentation::tcp4 ? segmentation_tcp4 : segmentation_tcp6;
         header.segment_size = asked.segment_size;
         header.header_size = asked.header_size;
     }
 }
 
-usize net_queue_pair::fill_segments(segment* segments, net_header& header, const packet_buffer& frame) const {
+usize net_queue_pair::fill_segments(segment* segments, net_header& header,
+                                    const packet_buffer& frame) const {
     usize used = 0;
     segments[used++] = {dma_address(&header), static_cast<u32>(_header_size), false};
     if (frame.linear_size() != 0) {
-        segments[used++] = {dma_address(frame.data()), static_cast<u32>(frame.linear_size()), false};
+        segments[used++] = {dma_address(frame.data()), static_cast<u32>(frame.linear_size()),
+                            false};
     }
     for (const net::fragment& part : frame.fragments()) {
         segments[used++] = {dma_address(part.data), part.length, false};

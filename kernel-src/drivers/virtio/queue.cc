@@ -80,8 +80,9 @@ result<void> queue::add(std::span<const segment> segments, void* token) {
     u16 last = head;
     for (u16 at = head; const segment& part : segments) {
         const bool more = &part != &segments.back();
-        const u16 flags = static_cast<u16>((more ? descriptor_flag::next : 0) |
-                                           (part.device_writes ? descriptor_flag::device_writes : 0));
+        const u16 flags =
+            static_cast<u16>((more ? descriptor_flag::next : 0) |
+                             (part.device_writes ? descriptor_flag::device_writes : 0));
         _descriptors[at] = {part.address, part.length, flags, more ? _next[at] : u16{0}};
         last = at;
         at = _next[at];
@@ -106,7 +107,8 @@ bool queue::publish() {
     }
     store_release(_available->index, _added);
     _published = _added;
-    // The index must be out before the device's wish is read, else both sides could miss each other.
+    // The index must be out before the device's wish is read, else both sides could miss each
+    // other.
     full_fence();
     return _event_index ? passed(available_event(), _published, before)
                         : (load_acquire(_used->flags) & used_no_notify) == 0;
@@ -129,8 +131,8 @@ bool queue::take(completion& next) {
     release_chain(static_cast<u16>(done.id));
     ++_taken;
     if (_event_index && _interrupts) {
-        // Out before the caller looks for the next one: the device may have decided by the old value
-        // not to interrupt for it.
+        // Out before the caller looks for the next one: the device may have decided by the old
+        // value not to interrupt for it.
         store_release(used_event(), _taken);
         full_fence();
     }

@@ -1,8 +1,8 @@
 // One split virtqueue, the driver's side.
 //
-// Always holds: what the driver must not lose (free list, tokens) is kept beside what the device sees,
-// so that whatever the device writes there can only end the queue (broken()), not corrupt the kernel.
-// Not locked: the owner's lock guards every call but ring_doorbell.
+// Always holds: what the driver must not lose (free list, tokens) is kept beside what the device
+// sees, so that whatever the device writes there can only end the queue (broken()), not corrupt the
+// kernel. Not locked: the owner's lock guards every call but ring_doorbell.
 #pragma once
 
 #include <span>
@@ -31,8 +31,8 @@ public:
         u32 length;  // bytes that the device wrote
     };
 
-    // Bytes of memory that a ring of `size` (a power of two) needs, with what the driver keeps beside
-    // it. The legacy layout begins the used ring on a page of its own.
+    // Bytes of memory that a ring of `size` (a power of two) needs, with what the driver keeps
+    // beside it. The legacy layout begins the used ring on a page of its own.
     static usize memory_needed(u16 size, bool legacy);
 
     // `memory` is zeroed, aligned to 16 bytes (legacy: a page), and outlives the queue.
@@ -47,11 +47,11 @@ public:
     const void* available() const { return _available; }
     const void* used() const { return _used; }
 
-    // Queues a request; the segments that the device reads come first. `token` (not null) comes back
-    // with its completion. err::nospc when there are too few descriptors.
+    // Queues a request; the segments that the device reads come first. `token` (not null) comes
+    // back with its completion. err::nospc when there are too few descriptors.
     result<void> add(std::span<const segment> segments, void* token);
-    // The descriptor that will head the next request that is added: a number that no other request in
-    // flight has.
+    // The descriptor that will head the next request that is added: a number that no other request
+    // in flight has.
     u16 next_head() const { return _first_free; }
     // Makes what was added visible to the device; true when the device wants to be notified.
     bool publish();

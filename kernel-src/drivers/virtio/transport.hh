@@ -20,7 +20,9 @@ public:
         }
     }
 
-    static doorbell at_memory(volatile u16* place, u16 queue_index) { return {place, 0, queue_index}; }
+    static doorbell at_memory(volatile u16* place, u16 queue_index) {
+        return {place, 0, queue_index};
+    }
     static doorbell at_port(u16 port, u16 queue_index) { return {nullptr, port, queue_index}; }
     constexpr doorbell() = default;
 
