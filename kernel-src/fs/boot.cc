@@ -1,4 +1,5 @@
 // What boot mounts: the root, the kernel's own file systems, scratch space.
+#include "core/reclaim.hh"
 #include "fs/block_device.hh"
 #include "fs/copy_tree.hh"
 #include "fs/device_files.hh"
@@ -11,6 +12,17 @@
 #include "fs/vfs.hh"
 
 namespace kiln {
+namespace {
+
+// A name that only the cache holds, with its inode, is roughly an eighth of a page.
+u64 shrink_names(u64 wanted) {
+    constexpr u64 names_a_page = 8;
+    return dcache::shrink(wanted * names_a_page) / names_a_page;
+}
+
+constinit page_shrinker names{shrink_names};
+
+}  // namespace
 
 result<void> mount_root(block_device* device) {
     if (device == nullptr) {
@@ -42,6 +54,7 @@ result<void> mount_standard_filesystems() {
     TRY(mount_tmpfs("/dev/shm", {}));
     TRY(mount_at("/proc", the_proc()));
     TRY(mount_at("/sys", the_sys()));
+    register_shrinker(names);
     return fill_views != nullptr ? fill_views() : result<void>();
 }
 

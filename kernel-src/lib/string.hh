@@ -19,7 +19,12 @@ public:
     }
 
     result<void> append(std::string_view text) {
-        TRY(_bytes.reserve(_bytes.size() + text.size() + 1));
+        // The first allocation fits exactly, as most strings never grow; later ones double.
+        const usize needed = _bytes.size() + text.size() + 1;
+        if (needed > _bytes.capacity()) {
+            const usize doubled = 2 * _bytes.capacity();
+            TRY(_bytes.reserve(needed > doubled ? needed : doubled));
+        }
         if (!_bytes.empty()) {
             _bytes.pop_back();
         }
