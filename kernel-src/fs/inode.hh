@@ -73,6 +73,7 @@ public:
     u32 gid = 0;
     u32 links = 1;
     u64 special_device = 0;
+    bool linkable = false;  // though without a name: O_TMPFILE
     timestamp accessed, modified, changed, created;
 
     bool is_directory() const { return kiln::is_directory(mode); }

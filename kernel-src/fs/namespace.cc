@@ -240,6 +240,9 @@ result<void> link_at(dentry& existing, dentry& start, std::string_view path) {
     if (where.trailing_slash) {
         return err::noent;
     }
+    if (target.links == 0 && !target.linkable) {
+        return err::noent;
+    }
     TRY(directory.link(where.name, target));
     target.changed = timestamp_now();
     made(where, *entry, ref<inode>(&target));

@@ -65,6 +65,7 @@ result<ref<file>> open_unnamed(dentry& start, std::string_view path, u32 flags, 
         made =
             TRY(directory.create_unnamed(mode_bit::regular | (mode & 07777 & ~file_mode_mask())));
     }
+    made->linkable = (flags & open_flag::excl) == 0;
     char name[32];
     const usize length = format_to(name, "#{}", made->number);
     ref<dentry> entry = TRY(dcache::enter(*at.entry, {name, length}, made, false));

@@ -306,7 +306,7 @@ result<i64> pipe_size(file& open, u32 command, u64 argument) {
     if (command == fcntl_command::get_pipe_size) {
         return static_cast<i64>(pipe->capacity());
     }
-    if (argument == 0 || argument > 0x7fff'ffff) {
+    if (argument > 0x7fff'ffff) {
         return err::inval;
     }
     return static_cast<i64>(TRY(pipe->set_capacity(argument)));

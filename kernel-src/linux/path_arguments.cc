@@ -9,7 +9,10 @@ result<string> copy_path(u64 address) {
 }
 
 result<ref<dentry>> directory_of(int descriptor, std::string_view path) {
-    if (!path.empty() && path.front() == '/') {
+    if (path.empty()) {
+        return err::noent;  // before the descriptor is looked at
+    }
+    if (path.front() == '/') {
         return root_directory();
     }
     if (descriptor == at_flag::working_directory) {

@@ -1,0 +1,62 @@
+/* The calls that take a directory: relative to it, to the working directory, to files, to nothing. */
+#include "t.h"
+
+int main(void) {
+    MUST(mkdir("d", 0755));
+    t_put("f", "x");
+    int d = MUST(open("d", O_RDONLY | O_DIRECTORY));
+    int f = MUST(open("f", O_RDONLY));
+    struct stat st;
+    CALL(mkdirat(d, "e", 0700));
+    CALL(mkdirat(f, "e", 0700));
+    CALL(mkdirat(99, "e", 0700));
+    CALL(mkdirat(99, "", 0700));
+    CALL(fstatat(d, "e", &st, 0));
+    CALL(fstatat(d, "", &st, 0));
+    CALL(fstatat(d, "", &st, AT_EMPTY_PATH));
+    SAY("directory %d", S_ISDIR(st.st_mode));
+    CALL(fstatat(f, "", &st, AT_EMPTY_PATH));
+    SAY("size %d", (int)st.st_size);
+    CALL(fstatat(AT_FDCWD, "f", &st, 0x80000));
+    CALL(symlinkat("../f", d, "l"));
+    CALL(fstatat(d, "l", &st, AT_SYMLINK_NOFOLLOW));
+    SAY("link %d size %d", S_ISLNK(st.st_mode), (int)st.st_size);
+    char text[16] = {0};
+    CALL(readlinkat(d, "l", text, sizeof text));
+    SAY("%s", text);
+    CALL(readlinkat(d, "l", text, 2));
+    CALL(readlinkat(d, "l", text, 0));
+    CALL(readlinkat(d, "e", text, 5));
+    int l = MUST(openat(d, "l", O_PATH | O_NOFOLLOW));
+    CALL(readlinkat(l, "", text, sizeof text));
+    CALL(linkat(d, "l", d, "l2", 0));
+    CALL(linkat(d, "l", AT_FDCWD, "g", AT_SYMLINK_FOLLOW));
+    CALL(linkat(d, "l", AT_FDCWD, "h", 0x4000));
+    CALL(lstat("g", &st));
+    SAY("regular %d links %d", S_ISREG(st.st_mode), (int)st.st_nlink);
+    CALL(renameat(d, "l2", AT_FDCWD, "d/e/l3"));
+    CALL(unlinkat(d, "e", 0));
+    CALL(unlinkat(d, "e", AT_REMOVEDIR));
+    CALL(unlinkat(d, "e/l3", 0));
+    CALL(unlinkat(d, "e", AT_REMOVEDIR));
+    CALL(unlinkat(d, "l", AT_REMOVEDIR));
+    CALL(unlinkat(d, "l", 0x40));
+    CALL(faccessat(d, "l", R_OK, 0));
+    CALL(fchmodat(AT_FDCWD, "f", 0640, 0));
+    CALL(fchownat(AT_FDCWD, "f", 0, 0, AT_EMPTY_PATH));
+    CALL(fchownat(f, "", 1, 2, AT_EMPTY_PATH));
+    CALL(fstat(f, &st));
+    SAY("mode %o uid %d gid %d", st.st_mode, (int)st.st_uid, (int)st.st_gid);
+    CALL(mknodat(d, "fifo", S_IFIFO | 0600, 0));
+    CALL(mknodat(d, "bad", 0170000, 0));
+    CALL(mknodat(d, "dir", S_IFDIR | 0700, 0));
+    CALL(fchdir(d));
+    CALL(access("fifo", F_OK));
+    CALL(fchdir(f));
+    CALL(utimensat(d, "fifo", NULL, 0));
+    CALL(utimensat(f, NULL, NULL, 0));
+    CALL(openat(f, "x", O_RDONLY));
+    CALL(openat(d, BAD_POINTER, O_RDONLY));
+    CALL(openat(99, "/dev/null", O_RDONLY) >= 0);
+    return 0;
+}
