@@ -74,7 +74,7 @@ def _open_and_drop(port: int, number: int) -> bool:
 
 
 def _clients(server: Server) -> int:
-    said = redis_guest.ask(server.port, b"INFO clients\r\n", 400, 5.0).decode()
+    said = redis_guest.ask(server.port, b"INFO clients\r\nQUIT\r\n", 4096, 20.0).decode()
     return int(said.partition("connected_clients:")[2].split("\r\n")[0])
 
 
