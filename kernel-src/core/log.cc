@@ -102,6 +102,11 @@ void start_log_port() {
     if (the_console().log == nullptr) {
         return;
     }
+    {
+        // What was logged so far is on the serial console.
+        irq_guard guard(state.lock);
+        state.carried = state.written;
+    }
     state.to_port.store(true, std::memory_order_release);
     if (!start_kernel_thread("log", carry_forever, nullptr).ok()) {
         panic("no memory for the log's thread");

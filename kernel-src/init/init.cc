@@ -18,6 +18,7 @@
 #include "drivers/devices.hh"
 #include "fs/special_files.hh"
 #include "fs/vfs.hh"
+#include "init/control.hh"
 #include "init/ending.hh"
 #include "init/network.hh"
 #include "mm/address_space.hh"
@@ -131,6 +132,7 @@ void start_program(const program_start& start, std::string_view path) {
     set_comm(*first, path.substr(path.rfind('/') + 1));
     clock_refine();
     report_started();
+    start_control_channel();
     start_thread(*made.value());
 }
 
