@@ -9,6 +9,14 @@
 namespace kiln::net {
 namespace {
 
+// Text at the right of its column.
+void put_right(text_sink& to, std::string_view text, usize width) {
+    for (usize i = text.size(); i < width; ++i) {
+        to.put(" ");
+    }
+    to.put(text);
+}
+
 // Addresses are shown as words in memory order, ports as numbers.
 void put_endpoint(text_sink& to, const endpoint& shown, bool v6) {
     if (v6) {
@@ -100,9 +108,10 @@ void show_devices(network_stack& stack, text_sink& to) {
     for (usize i = 0; i < stack.interface_count(); ++i) {
         interface& which = stack.interface_at(i);
         const device_counters c = which.counters();
-        format(to, "{:6}: {:7} {:7}    0 {:4}    0     0          0         0 {:8} {:7}    0 {:4}    "
+        put_right(to, which.name(), 6);
+        format(to, ": {:7} {:7}    0 {:4}    0     0          0         0 {:8} {:7}    0 {:4}    "
                    "0     0       0          0\n",
-               which.name(), c.received_bytes, c.received_packets, c.received_dropped, c.sent_bytes,
+               c.received_bytes, c.received_packets, c.received_dropped, c.sent_bytes,
                c.sent_packets, c.sent_dropped);
     }
 }
@@ -141,8 +150,10 @@ void show_v6_addresses(network_stack& stack, text_sink& to) {
             }
             const u32 scope = address.is_loopback() ? 0x10 : address.is_link_local() ? 0x20 : 0;
             const u32 flags = known[j].tentative ? 0x40 : known[j].dynamic ? 0 : 0x80;
-            format(to, " {:02x} {:02x} {:02x} {:02x} {:8}\n", which.index(),
-                   u32{known[j].prefix.length}, scope, flags, which.name());
+            format(to, " {:02x} {:02x} {:02x} {:02x} ", which.index(),
+                   u32{known[j].prefix.length}, scope, flags);
+            put_right(to, which.name(), 8);
+            to.put("\n");
         }
     }
 }

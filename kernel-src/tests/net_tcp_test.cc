@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "net/show.hh"
 #include "net/tcp_socket.hh"
 #include "tests/net/link.hh"
 
@@ -321,4 +322,33 @@ TEST_F(tcp_pair, a_bare_acknowledgment_is_no_event) {
     link.run(50 * ns_per_ms);
     EXPECT_EQ(waiting.seen & ~poll_event::unseen, 0u);
     server->poll_queue().remove(waiting);
+}
+
+namespace {
+
+std::string proc_net(network_stack& stack, std::string_view name) {
+    struct string_sink final : text_sink {
+        void put(std::string_view text) override { all += text; }
+        std::string all;
+    } sink;
+    find_proc_net_file(name)->show(stack, sink);
+    return sink.all;
+}
+
+}  // namespace
+
+TEST_F(tcp_pair, tables_are_shown_as_linux_shows_them) {
+    connect();
+    const std::string tcp = proc_net(right.stack, "tcp");
+    EXPECT_NE(tcp.find(" 0200000a:0050 00000000:0000 0a "), tcp.npos) << tcp;
+    EXPECT_NE(tcp.find(" 0200000a:0050 0100000a:"), tcp.npos) << tcp;
+    EXPECT_EQ(proc_net(right.stack, "tcp6").find("0a "), std::string::npos);
+    const std::string routes = proc_net(right.stack, "route");
+    EXPECT_NE(routes.find("eth0\t0000000a\t00000000\t0001\t0\t0\t0\t00ffffff"), routes.npos) << routes;
+    const std::string six = proc_net(right.stack, "if_inet6");
+    EXPECT_NE(six.find("00000000000000000000000000000001 01 80 10 80       lo\n"), six.npos) << six;
+    const std::string arp = proc_net(right.stack, "arp");
+    EXPECT_NE(arp.find("10.0.0.1 0x1 0x2 52:54:00:00:00:01 * eth0\n"), arp.npos) << arp;
+    EXPECT_NE(proc_net(right.stack, "dev").find("  eth0:"), std::string::npos);
+    EXPECT_EQ(find_proc_net_file("nothing"), nullptr);
 }
