@@ -297,7 +297,8 @@ void clock_init() {
         measure_quickly();
     }
     measure_apic_timer();
-    const u64 offset = read_rtc() * ns_per_s - now();
+    // The battery clock counts whole seconds: in the middle of one the error is smallest.
+    const u64 offset = read_rtc() * ns_per_s + ns_per_s / 2 - now();
     begin_vdso_update(the_vdso_data());
     the_vdso_data().realtime_offset = offset;
     end_vdso_update(the_vdso_data());
