@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
+# How much of a failed part is said again after everything else, where a reader looks first.
+LAST_LINES = 60
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Result:
     verdict: str
     seconds: float
     tail: list[str] = field(default_factory=list)
+    last: list[str] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -116,16 +119,17 @@ def run(part: Part) -> Result:
     timer = threading.Timer(part.budget, expire)
     timer.daemon = True
     timer.start()
-    tail: deque[str] = deque(maxlen=max(part.closing, 1))
+    last: deque[str] = deque(maxlen=max(part.closing, LAST_LINES))
     assert process.stdout is not None
     for line in process.stdout:
         print(line, end="", flush=True)
         if line.strip():
-            tail.append(line.rstrip())
+            last.append(line.rstrip())
     status = process.wait()
     timer.cancel()
     verdict = "over budget" if late.is_set() else "passed" if status == 0 else f"failed ({status})"
-    return Result(part, verdict, time.monotonic() - begin, list(tail))
+    lines = list(last)
+    return Result(part, verdict, time.monotonic() - begin, lines[-max(part.closing, 1) :], lines)
 
 
 def summarise(results: list[Result]) -> None:
@@ -141,9 +145,13 @@ def summarise(results: list[Result]) -> None:
             f" of {result.part.budget:6.0f} s   {result.verdict}"
         )
     total = sum(result.seconds for result in results)
-    failed = [result.part.name for result in results if not result.passed]
+    failed = [result for result in results if not result.passed]
     print(f"{'total':>18}   {total:7.1f} s")
-    print(f"FAILED: {', '.join(failed)}" if failed else f"all {len(results)} parts passed")
+    for result in failed:
+        print(f"\n=== the last lines of {result.part.name}, {result.verdict}")
+        print("\n".join(result.last))
+    names = ", ".join(result.part.name for result in failed)
+    print(f"FAILED: {names}" if failed else f"all {len(results)} parts passed")
 
 
 def main() -> int:

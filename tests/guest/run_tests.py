@@ -439,8 +439,8 @@ def conclude(findings: list[Finding], options: argparse.Namespace, begun: float)
     pathlib.Path(options.json).write_text(json.dumps(rows, indent=1) + "\n")
     if known:
         print(f"known to differ ({len(known)}): " + " ".join(finding.name for finding in known))
-    if wrong:
-        print(f"wrong ({len(wrong)}): " + " ".join(finding.name for finding in wrong))
+    for finding in wrong:
+        print(f"wrong: {finding.name}\n    " + finding.detail.replace("\n", "\n    "))
     same = sum(finding.passed for finding in findings)
     programs = len({finding.name.split("@")[0] for finding in findings})
     print(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import threading
@@ -13,6 +14,13 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._qemu import Forwar
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError, Store
 
 MIB = 1 << 20
+TOP = Path(__file__).resolve().parents[2]
+
+
+def silent_guest() -> bytes:
+    """The probe with a jump to itself in place of its program."""
+    probe = _accel.probe_guest()
+    return (probe[:0x200] + b"\xeb\xfe").ljust(len(probe), b"\0")
 
 
 @pytest.fixture
@@ -21,8 +29,7 @@ def machine(tmp_path):
     image = tmp_path / "an image, with a comma"
     image.write_bytes(bytes(MIB))
     kernel = tmp_path / "kernel.elf"
-    # jmp to itself in place of the write to the exit port.
-    kernel.write_bytes(_accel.probe_guest()[:0x200] + b"\xeb\xfe" + bytes(6))
+    kernel.write_bytes(silent_guest())
     return Machine(image, kernel, 64 * MIB, forwards=[Forward(guest=6379)])
 
 
@@ -203,9 +210,16 @@ def test_the_probe_runs_on_the_emulator_and_a_silent_accelerator_fails(store_pat
     assert _accel.works(_qemu.program(), "tcg", store)
     monkeypatch.setattr(_accel, "_SECONDS", 1)
     monkeypatch.setattr(_accel, "_EXIT_VALUE", 6)
-    broken = _accel.probe_guest()[:0x200] + b"\xeb\xfe"
+    broken = silent_guest()
     monkeypatch.setattr(_accel, "probe_guest", lambda: broken)
     assert not _accel.works(_qemu.program(), "tcg", store)
+
+
+def test_the_probe_and_its_answer_are_those_of_kernel_src_run(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOP / "kernel-src" / "tools"))
+    theirs = importlib.import_module("kilnrun.accel")
+    assert theirs.probe_guest() == _accel.probe_guest()
+    assert theirs._host_key() == _accel._host_key()
 
 
 def test_the_answer_is_remembered_until_the_next_boot(store_path, monkeypatch, tmp_path):
