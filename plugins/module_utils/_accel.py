@@ -5,9 +5,9 @@
 A /dev/kvm may be there and yet not run a program: some nested hosts stop the guest after the
 firmware, others interpret its instructions and give up at the first vector register. So a guest of
 a few bytes is booted with a time limit; it uses a vector register, counts to a number that
-interpretation does not reach in time, and writes to the debug-exit port. The answer holds until the host reboots or the probe changes; kernel-src/run,
-which stands alone and so has a probe of its own, remembers its answer in the same file and the same
-words (tests/unit/test_instance.py compares the two).
+interpretation does not reach in time, and writes to the debug-exit port. The answer holds until
+the host reboots or the probe changes; kernel-src/run, which stands alone and so has a probe of its
+own, remembers its answer in the same file and the same words (tests/unit compares the two).
 """
 
 from __future__ import annotations
