@@ -31,12 +31,14 @@ enum class thread_state : u8 { created, ready, running, parked, dead };
 
 inline constexpr usize kernel_stack_size = 16 * KiB;
 
-class thread : public ref_counted<thread> {
+// The first base, because entry.S looks for it at the thread's address.
+struct thread_work_word {
+    std::atomic<u32> work{0};
+};
+
+class thread : public thread_work_word, public ref_counted<thread> {
 public:
     constexpr thread() = default;
-
-    // First, because entry.S reads it.
-    std::atomic<u32> work{0};
 
     thread_state state = thread_state::created;
     bool is_user = false;

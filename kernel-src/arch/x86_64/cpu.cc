@@ -21,6 +21,10 @@ static_assert(offsetof(cpu, current) == CPU_CURRENT);
 static_assert(offsetof(cpu, kernel_stack_top) == CPU_KERNEL_STACK);
 static_assert(offsetof(trap_frame, rax) == FRAME_RAX && offsetof(trap_frame, rsp) == FRAME_RSP);
 static_assert(sizeof(trap_frame) == FRAME_SIZE);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+static_assert(offsetof(thread, work) == THREAD_WORK);
+#pragma GCC diagnostic pop
 
 struct gate {
     u16 offset_low;
