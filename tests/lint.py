@@ -9,7 +9,8 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 OURS = ("run_all.py", "lint.py", "fuzz.py", "sanity.py")
-PYTHON = ["plugins", "tests/unit", "tests/boot", "tests/demo", *(f"tests/{name}" for name in OURS)]
+FOLDERS = ("unit", "boot", "demo", "publish", "rigs")
+PYTHON = ["plugins", *(f"tests/{name}" for name in FOLDERS + OURS)]
 
 
 def linters(tree: str) -> dict[str, tuple[list[str], Path]]:

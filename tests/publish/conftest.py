@@ -1,0 +1,47 @@
+"""The strict EC2 server, one for all tests of this folder, empty again before each."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP))
+sys.path.insert(
+    0,
+    subprocess.run([TOP / "tools/tree"], check=True, capture_output=True, text=True).stdout.strip(),
+)
+
+from tests.rigs.ec2.rig import KEY, REGION, SECRET, Rig
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Rig]:
+    """The process."""
+    rig = Rig()
+    yield rig
+    rig.stop()
+
+
+@pytest.fixture
+def rig(server: Rig) -> Rig:
+    """The process, emptied."""
+    server.set(reset=True)
+    return server
+
+
+@pytest.fixture(autouse=True)
+def _own_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
