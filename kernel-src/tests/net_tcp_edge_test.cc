@@ -36,9 +36,8 @@ tcp_options mss_and_sack(u16 value) {
     return options;
 }
 
-struct tcp_edge : ::testing::Test {
+struct tcp_edge : ::testing::Test, still_clock {
     tcp_edge() {
-        host::set_time(1000 * ns_per_s);
         peer.run(10 * ns_per_s);  // router solicitations are over
         peer.take();
         listener = make_ref<tcp_socket>(self.stack, address_family::inet).take();

@@ -13,9 +13,8 @@ using namespace kiln::net::test;
 
 namespace {
 
-class tcp_pair : public ::testing::Test {
+class tcp_pair : public ::testing::Test, still_clock {
 protected:
-    tcp_pair() { host::set_time(1000 * ns_per_s); }
     ~tcp_pair() override {
         for (ref<socket> each : {ref<socket>(listener), client, server}) {
             if (each) {

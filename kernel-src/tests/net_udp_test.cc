@@ -14,8 +14,7 @@ using namespace kiln::net::test;
 
 namespace {
 
-struct udp_pair : ::testing::Test {
-    udp_pair() { host::set_time(1000 * ns_per_s); }
+struct udp_pair : ::testing::Test, still_clock {
     ~udp_pair() override {
         for (auto& each : opened) {
             each->close();

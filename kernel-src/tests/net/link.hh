@@ -42,6 +42,12 @@ private:
     net_receiver* _receiver = nullptr;
 };
 
+// Stops the clock. A base of each fixture, because the machines, which are its members, set timers as
+// they are made: with a clock that runs, it would depend on the host's when these fire.
+struct still_clock {
+    still_clock() { host::set_time(1000 * ns_per_s); }
+};
+
 // One machine of the test.
 struct machine {
     machine(u8 number, ip_prefix address, u32 features = 0);
