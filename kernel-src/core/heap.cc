@@ -1,7 +1,5 @@
-// kernel only: the host tests use the host's heap, which the sanitizers watch.
-//
-// The kernel heap: operator new and delete. Small objects come from size classes carved out of single
-// pages, larger ones are whole blocks of pages.
+// The kernel heap. Small objects come from size classes carved out of single pages, larger ones are
+// whole blocks of pages.
 //
 // Each CPU keeps a magazine of free objects a class; since kernel code is not preempted and interrupt
 // handlers never allocate, it needs no lock. Magazines are filled from and emptied to the class's
@@ -10,8 +8,8 @@
 // Context: threads, not interrupt handlers.
 #include "core/heap.hh"
 
+#include <algorithm>
 #include <bit>
-#include <new>
 
 #include "core/page.hh"
 #include "core/reclaim.hh"
@@ -25,6 +23,7 @@ namespace {
 constexpr usize class_sizes[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1344, 2048};
 constexpr usize class_count = sizeof(class_sizes) / sizeof(class_sizes[0]);
 constexpr usize largest_class = 2048;
+constexpr usize class_alignment = 16;
 constexpr u32 magazine_size = 32;
 
 struct magazine {
@@ -138,7 +137,9 @@ void* try_allocate(usize size) {
     return mine.count == 0 ? nullptr : mine.objects[--mine.count];
 }
 
-void* allocate(usize size) {
+}  // namespace
+
+void* heap_allocate(usize size) {
     for (;;) {
         void* object = try_allocate(size);
         if (object != nullptr || !reclaim_pages(1)) {
@@ -147,7 +148,11 @@ void* allocate(usize size) {
     }
 }
 
-void release(void* object) {
+void* heap_allocate(usize size, usize alignment) {
+    return heap_allocate(alignment <= class_alignment ? size : std::max(size, largest_class + 1));
+}
+
+void heap_release(void* object) {
     if (object == nullptr) {
         return;
     }
@@ -167,8 +172,6 @@ void release(void* object) {
     mine.objects[mine.count++] = object;
 }
 
-}  // namespace
-
 void heap_init() {
     u8 kind = 0;
     for (usize units = 0; units <= largest_class / 16; ++units) {
@@ -183,50 +186,3 @@ void heap_init() {
 }
 
 }  // namespace kiln
-
-const std::nothrow_t std::nothrow{};
-
-// -fcheck-new: null is an answer, also for the throwing forms, which the kernel does not have.
-void* operator new(std::size_t size) {
-    return kiln::allocate(size);
-}
-void* operator new[](std::size_t size) {
-    return kiln::allocate(size);
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-    return kiln::allocate(size);
-}
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
-    return kiln::allocate(size);
-}
-// Classes are aligned to 16 bytes; what wants more gets whole pages.
-void* operator new(std::size_t size, std::align_val_t alignment) {
-    return kiln::allocate(static_cast<std::size_t>(alignment) <= 16 ? size : size < 2049 ? 2049 : size);
-}
-void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-    return kiln::allocate(static_cast<std::size_t>(alignment) <= 16 ? size : size < 2049 ? 2049 : size);
-}
-void operator delete(void* object) noexcept {
-    kiln::release(object);
-}
-void operator delete[](void* object) noexcept {
-    kiln::release(object);
-}
-void operator delete(void* object, std::size_t) noexcept {
-    kiln::release(object);
-}
-void operator delete[](void* object, std::size_t) noexcept {
-    kiln::release(object);
-}
-void operator delete(void* object, std::align_val_t) noexcept {
-    kiln::release(object);
-}
-void operator delete(void* object, std::size_t, std::align_val_t) noexcept {
-    kiln::release(object);
-}
-void operator delete(void* object, const std::nothrow_t&) noexcept {
-    kiln::release(object);
-}
-void operator delete[](void* object, const std::nothrow_t&) noexcept {
-    kiln::release(object);
-}

@@ -1,8 +1,6 @@
 // kernel only: stack switches and per-CPU state. See sched.hh for the rules and the lock.
 #include "core/sched.hh"
 
-#include <algorithm>
-
 #include "arch/x86_64/cpu.hh"
 #include "arch/x86_64/machine.hh"
 #include "arch/x86_64/paging.hh"
@@ -16,12 +14,8 @@ extern "C" void switch_stacks(kiln::u64* save_rsp, kiln::u64 next_rsp);
 namespace kiln {
 namespace {
 
-// How long a thread runs while others wait, and by how much a woken thread must be behind to take
-// the CPU at once.
+// How long a thread runs while others wait.
 constexpr u64 slice_ns = 3 * ns_per_ms;
-constexpr u64 wake_granularity_ns = 500'000;
-// A thread that slept long starts at most this much before the others.
-constexpr u64 sleeper_bonus_ns = 1 * ns_per_ms;
 
 u64 virtual_time_now(const thread& running) {
     return running.virtual_time + (now() - running.started_running);
@@ -35,25 +29,9 @@ void account(thread& stopped) {
     stopped.started_running = time;
 }
 
-void enqueue(run_queue& queue, thread& ready) {
-    ready.state = thread_state::ready;
-    queue.ready.insert(ready);
-    ++queue.ready_count;
-}
-
-void dequeue(run_queue& queue, thread& ready) {
-    queue.ready.remove(ready);
-    --queue.ready_count;
-}
-
 thread& pick(run_queue& queue) {
-    thread* first = queue.ready.first();
-    if (first == nullptr) {
-        return *queue.idle;
-    }
-    dequeue(queue, *first);
-    queue.minimum = std::max(queue.minimum, first->virtual_time);
-    return *first;
+    schedulable* first = queue.ready.take_first();
+    return first == nullptr ? *queue.idle : static_cast<thread&>(*first);
 }
 
 void start_slice(cpu& me, bool needed) {
@@ -76,12 +54,12 @@ void switch_locked(cpu& me) {
             note_preemption(*previous.linux_task);
         }
         if (!previous.is_idle) {
-            enqueue(me.queue, previous);
+            me.queue.ready.insert(previous);
         }
     }
     thread& next = pick(me.queue);
     next.state = thread_state::running;
-    start_slice(me, me.queue.ready_count > 0 && !next.is_idle);
+    start_slice(me, me.queue.ready.count() > 0 && !next.is_idle);
     if (&next == &previous) {
         me.queue.lock.unlock(0);
         return;
@@ -102,29 +80,8 @@ void switch_locked(cpu& me) {
     finish_switch();
 }
 
-bool allowed_on(const thread& which, u32 cpu_number) {
-    return (which.allowed.load(std::memory_order_relaxed) >> cpu_number & 1) != 0;
-}
-
-// Where a woken thread runs: where it ran when that CPU is free, else on a free one, else where it ran.
-u32 choose_cpu(const thread& woken) {
-    const u32 last = woken.cpu.load(std::memory_order_relaxed);
-    const u32 count = cpu_count();
-    const bool last_fits = last < count && allowed_on(woken, last);
-    if (last_fits && queue_of(last).idling.load(std::memory_order_relaxed)) {
-        return last;
-    }
-    u32 fallback = last_fits ? last : max_cpus;
-    for (u32 candidate = 0; candidate < count; ++candidate) {
-        if (!allowed_on(woken, candidate)) {
-            continue;
-        }
-        if (queue_of(candidate).idling.load(std::memory_order_relaxed)) {
-            return candidate;
-        }
-        fallback = std::min(fallback, candidate);
-    }
-    return last_fits ? last : fallback;
+bool is_idle(u32 cpu_number) {
+    return queue_of(cpu_number).idling.load(std::memory_order_relaxed);
 }
 
 // Tells a CPU that its queue got a thread: the queue is locked.
@@ -132,8 +89,8 @@ void notify(u32 cpu_number, const thread& woken) {
     run_queue& queue = queue_of(cpu_number);
     thread& running = *cpu_block(cpu_number).current;
     const bool here = cpu_number == this_cpu();
-    const bool preempt = running.is_idle ||
-                         woken.virtual_time + wake_granularity_ns < virtual_time_now(running);
+    const bool preempt =
+        running.is_idle || takes_over(woken.virtual_time, virtual_time_now(running));
     if (preempt) {
         running.work.fetch_or(thread_work::reschedule, std::memory_order_release);
     }
@@ -147,17 +104,15 @@ void notify(u32 cpu_number, const thread& woken) {
 }
 
 void enqueue_woken(u32 cpu_number, thread& woken) {
-    run_queue& queue = queue_of(cpu_number);
-    const u64 earliest = queue.minimum - std::min(queue.minimum, sleeper_bonus_ns);
-    woken.virtual_time = std::max(woken.virtual_time, earliest);
-    enqueue(queue, woken);
+    woken.state = thread_state::ready;
+    queue_of(cpu_number).ready.insert_woken(woken);
     notify(cpu_number, woken);
 }
 
 // Makes a thread that is on no queue ready; its own queue is locked with `saved` and gets unlocked.
 void make_ready(thread& woken, u64 saved) {
     const u32 old_cpu = woken.cpu.load(std::memory_order_relaxed);
-    const u32 new_cpu = choose_cpu(woken);
+    const u32 new_cpu = choose_cpu(woken, old_cpu, cpu_count(), &is_idle);
     if (new_cpu == old_cpu) {
         enqueue_woken(old_cpu, woken);
         queue_of(old_cpu).lock.unlock(saved);
@@ -232,19 +187,17 @@ void park_until(u64 deadline, bool interruptible) {
 bool steal(cpu& me) {
     for (u32 other = 0; other < cpu_count(); ++other) {
         run_queue& queue = queue_of(other);
-        if (other == me.number || queue.ready_count == 0) {
+        if (other == me.number || queue.ready.count() == 0) {
             continue;
         }
         const u64 saved = queue.lock.lock();
-        thread* taken = queue.ready.last();
-        while (taken != nullptr && !allowed_on(*taken, me.number)) {
-            taken = queue.ready.prev(*taken);
-        }
-        if (taken == nullptr) {
+        schedulable* last = queue.ready.last_allowed_on(me.number);
+        if (last == nullptr) {
             queue.lock.unlock(saved);
             continue;
         }
-        dequeue(queue, *taken);
+        queue.ready.remove(*last);
+        auto* taken = static_cast<thread*>(last);
         taken->cpu.store(me.number, std::memory_order_release);
         taken->virtual_time = 0;
         queue.lock.unlock(saved);
@@ -287,9 +240,7 @@ void yield() {
         // Behind everybody who is ready.
         cpu& me = this_cpu_block();
         irq_guard guard(me.queue.lock);
-        if (thread* last = me.queue.ready.last()) {
-            self.virtual_time = std::max(self.virtual_time, last->virtual_time);
-        }
+        me.queue.ready.move_behind_all(self);
     }
     schedule();
 }
@@ -298,7 +249,7 @@ void slice_expired() {
     cpu& me = this_cpu_block();
     if (now() >= me.queue.slice_end) {
         me.queue.slice_end = never;
-        if (me.queue.ready_count > 0) {
+        if (me.queue.ready.count() > 0) {
             me.current->work.fetch_or(thread_work::reschedule, std::memory_order_release);
         }
     }
@@ -307,7 +258,7 @@ void slice_expired() {
 void reschedule_asked_from_afar() {
     cpu& me = this_cpu_block();
     irq_guard guard(me.queue.lock);
-    if (me.queue.ready_count > 0 && me.queue.slice_end == never && !me.current->is_idle) {
+    if (me.queue.ready.count() > 0 && me.queue.slice_end == never && !me.current->is_idle) {
         start_slice(me, true);
     }
 }
@@ -372,7 +323,7 @@ result<void> set_affinity(thread& which, u64 cpus) {
         return err::inval;
     }
     which.allowed.store(cpus, std::memory_order_relaxed);
-    if (&which == &current_thread() && !allowed_on(which, this_cpu())) {
+    if (&which == &current_thread() && !which.allowed_on(this_cpu())) {
         // A parked thread is placed anew when it wakes: wake it in advance, then sleep.
         unpark(which);
         yield();
@@ -396,12 +347,12 @@ void adopt_boot_thread(thread& self, std::string_view name) {
 void run_idle() {
     cpu& me = this_cpu_block();
     for (;;) {
-        if (me.queue.ready_count == 0 && !steal(me)) {
+        if (me.queue.ready.count() == 0 && !steal(me)) {
             halt_until_interrupt([](void* argument) {
-                return static_cast<cpu*>(argument)->queue.ready_count != 0;
+                return static_cast<cpu*>(argument)->queue.ready.count() != 0;
             }, &me);
         }
-        if (me.queue.ready_count != 0) {
+        if (me.queue.ready.count() != 0) {
             schedule();
         }
     }

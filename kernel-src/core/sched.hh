@@ -1,7 +1,7 @@
 // The scheduler's own view of threads and run queues.
 //
-// Per-CPU run queues ordered by virtual time: who ran least goes first. A thread is on a queue only
-// while it is ready and not running. Kernel code is not preempted; application code is, by the flag
+// One run queue a CPU (core/ready_queue.hh has the order). A thread is on a queue only while it is
+// ready and not running. Kernel code is not preempted; application code is, by the flag
 // `work_reschedule` that the way back to the program looks at.
 //
 // Locks: run_queue::lock (irq_spinlock), innermost of all. A thread's state, queue and cpu change only
@@ -13,12 +13,12 @@
 #include <atomic>
 #include <string_view>
 
+#include "core/ready_queue.hh"
 #include "core/spinlock.hh"
 #include "core/thread.hh"
 #include "core/timer.hh"
 #include "lib/list.hh"
 #include "lib/ref.hh"
-#include "lib/tree.hh"
 
 namespace kiln {
 
@@ -36,7 +36,7 @@ struct thread_work_word {
     std::atomic<u32> work{0};
 };
 
-class thread : public thread_work_word, public ref_counted<thread> {
+class thread : public thread_work_word, public ref_counted<thread>, public schedulable {
 public:
     constexpr thread() = default;
 
@@ -50,33 +50,22 @@ public:
     u64 stack_pointer = 0;        // while it does not run
     u64 stack_bottom = 0;
     u64 stack_top = 0;
-    u64 virtual_time = 0;
     u64 started_running = 0;
     std::atomic<u64> run_time{0};
-    std::atomic<u64> allowed{~u64{0}};
     u64 fs_base = 0;
     task* linux_task = nullptr;
     std::byte* vectors = nullptr;  // vector registers while another thread's are in the CPU
     u32 vector_cpu = max_cpus;     // where they are still in the registers, if that CPU agrees
     char name[16] = {};
-    tree_node ready_node;
     list_node all_node;
 
     ~thread();
 };
 static_assert(sizeof(std::atomic<u32>) == 4);
 
-struct runs_earlier {
-    bool operator()(const thread& a, const thread& b) const {
-        return static_cast<i64>(a.virtual_time - b.virtual_time) < 0;
-    }
-};
-
 struct run_queue {
     irq_spinlock lock;
-    tree<thread, &thread::ready_node, runs_earlier> ready;
-    u32 ready_count = 0;
-    u64 minimum = 0;           // virtual time below which nobody starts
+    ready_queue ready;
     thread* idle = nullptr;
     thread* dead = nullptr;    // exited on this CPU; let go by whoever runs next
     u64 saved_interrupts = 0;  // what the holder across a switch must restore
