@@ -50,6 +50,17 @@ def base_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"kiln-ansible-test-{os.getuid()}-{name}"
 
 
+def virtualenv(base: Path) -> Path:
+    """The virtualenv, by a path without a blank: ansible-test writes it into first lines of scripts."""
+    venv = TOP / ".venv"
+    if base.is_relative_to(TOP):
+        return venv
+    link = base / "venv"
+    link.unlink(missing_ok=True)
+    link.symlink_to(venv)
+    return link
+
+
 def listed(kernel: bool) -> set[str]:
     """What git knows or would take, of the Ansible side, and of the kernel if asked for."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -96,8 +107,9 @@ def main() -> int:
     put_stub(base / "home")
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     env |= {"HOME": str(base / "home"), "LC_ALL": "C.UTF-8"}
-    env["PATH"] = f"{TOP / '.venv/bin'}:/usr/bin:/bin"
-    command = [str(TOP / ".venv/bin/python"), str(TOP / ".venv/bin/ansible-test"), *sys.argv[1:]]
+    programs = virtualenv(base) / "bin"
+    env["PATH"] = f"{programs}:/usr/bin:/bin"
+    command = [str(programs / "python"), str(programs / "ansible-test"), *sys.argv[1:]]
     return subprocess.run(
         [*command, "--python", PYTHON, "--color", "no"], cwd=tree, env=env, check=False
     ).returncode

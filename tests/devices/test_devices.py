@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -83,7 +84,8 @@ def kernel() -> str:
 def wrapper(tmp_path: Path) -> Path:
     """A program that can be named as QEMU and rewrites its command line."""
     path = tmp_path / "qemu"
-    path.write_text(f'#!/bin/sh\nexec {sys.executable} "{HERE}/qemu_variant.py" "$@"\n')
+    variant = shlex.join([sys.executable, str(HERE / "qemu_variant.py")])
+    path.write_text(f'#!/bin/sh\nexec {variant} "$@"\n')
     path.chmod(0o755)
     return path
 
