@@ -82,7 +82,8 @@ def render() -> str:
     lines = [HEAD + f"{len(there)} of {len(calls)} calls are there.", ""]
     lines += ["| number | call | source | differs from Linux |", "|---:|---|---|---|"]
     lines += [
-        f"| {number} | `{name}` | {defined[name].source} | {defined[name].difference} |" for number, name in there
+        f"| {number} | `{name}` | {defined[name].source} | {defined[name].difference} |"
+        for number, name in there
     ]
     lines += ["", "## Missing", "", "These return `ENOSYS`:", ""]
     lines.append(", ".join(f"`{name}`" for name in missing) + "." if missing else "None.")
@@ -90,8 +91,12 @@ def render() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Writes docs/syscalls.md from the kernel's sources.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when the document is outdated")
+    parser = argparse.ArgumentParser(
+        description="Writes docs/syscalls.md from the kernel's sources."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail when the document is outdated"
+    )
     wanted = parser.parse_args()
     text = render()
     if not wanted.check:

@@ -21,7 +21,9 @@ def _row(number: int, figure: dict[str, Any]) -> str:
     y = 64 + number * _ROW
     values = {name: figure[name]["median"] for name in ("kiln", "linux")}
     largest = max(values.values())
-    parts = [f'<text x="{_LEFT - 12}" y="{y + 24}" text-anchor="end">{escape(figure["name"])}</text>']
+    parts = [
+        f'<text x="{_LEFT - 12}" y="{y + 24}" text-anchor="end">{escape(figure["name"])}</text>'
+    ]
     for offset, (name, value) in enumerate(values.items()):
         text = f"{value:,.{figure['digits']}f} {figure['unit']}"
         parts.append(_bar(y + offset * 21, name, value, largest, text))

@@ -132,9 +132,7 @@ def rates(guest: Guest, memory_mib: int, accel: str, requests: dict[int, int]) -
         for depth, count in requests.items():
             command = ["redis-benchmark", "-p", str(port), "-t", "set,get", "-n", str(count)]
             command += ["-c", "50", "-P", str(depth), "--csv"]
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=300, check=False
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
             if done.returncode:
                 said = (done.stderr + done.stdout).strip().splitlines()[-3:]
                 raise BenchError(f"redis-benchmark against {guest.name}: " + " ".join(said))

@@ -156,14 +156,18 @@ def read_program(source: pathlib.Path) -> Program:
 
 def find_programs(patterns: list[str]) -> list[Program]:
     """All programs whose names match one of the patterns."""
-    sources = sorted(path for path in HERE.glob("*/*.c*") if path.parent.name not in SKIPPED_FOLDERS)
+    sources = sorted(
+        path for path in HERE.glob("*/*.c*") if path.parent.name not in SKIPPED_FOLDERS
+    )
     programs = [read_program(source) for source in sources]
     if not patterns:
         return programs
     chosen = [
         program
         for program in programs
-        if any(fnmatch.fnmatch(program.name, p) or p == program.name.split("/")[0] for p in patterns)
+        if any(
+            fnmatch.fnmatch(program.name, p) or p == program.name.split("/")[0] for p in patterns
+        )
     ]
     if not chosen:
         raise TestError(f"no test matches {' '.join(patterns)}")
@@ -387,7 +391,9 @@ def report(finding: Finding, out: list[str]) -> None:
         print("    " + finding.detail.replace("\n", "\n    "), flush=True)
 
 
-def run_all(programs: list[Program], image: pathlib.Path, options: argparse.Namespace) -> list[Finding]:
+def run_all(
+    programs: list[Program], image: pathlib.Path, options: argparse.Namespace
+) -> list[Finding]:
     """Every program at each of its numbers of CPUs, a few at a time."""
     extra = ["--kernel", options.kernel] if options.kernel else []
     pending = read_pending()

@@ -106,7 +106,9 @@ class Server:
 
 
 @contextmanager
-def _process(command: list[str], log: Path, cwd: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    command: list[str], log: Path, cwd: str | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=cwd
@@ -132,7 +134,17 @@ def in_guest(
         port = free_port()
         status = Path(folder, "status")
         command = [str(RUN), "--kernel", str(baked.kernel), "--root", str(root or baked.root)]
-        command += ["--smp", str(smp), "--memory", memory, "--timeout", "0", "--cwd", "/tmp", "--verbose"]
+        command += [
+            "--smp",
+            str(smp),
+            "--memory",
+            memory,
+            "--timeout",
+            "0",
+            "--cwd",
+            "/tmp",
+            "--verbose",
+        ]
         command += ["--forward", f"{port}:6379", "--status-file", str(status)]
         with _process([*command, "--", PROGRAM, *FLAGS, *flags], Path(folder, "log")) as process:
             yield Server(process, port, status, Path(folder, "log"))

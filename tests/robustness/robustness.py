@@ -201,9 +201,7 @@ def mixed_load(baked: Baked, seconds: float = 600.0) -> str:
     return f"{seconds:g} s of mixed load, no wrong answer"
 
 
-def _repeat(
-    work: Callable[[int], None], port: int, until: float, problems: list[str]
-) -> None:
+def _repeat(work: Callable[[int], None], port: int, until: float, problems: list[str]) -> None:
     while time.monotonic() < until and not problems:
         try:
             work(port)

@@ -127,7 +127,9 @@ def take(record: Record, line: str, unit: str) -> str:
     return unit
 
 
-def drive(config: dict[str, Any], tree: Path, units: list[str], server: Server, limit: float) -> Record:
+def drive(
+    config: dict[str, Any], tree: Path, units: list[str], server: Server, limit: float
+) -> Record:
     """Run the suite against one server."""
     record = Record()
     begun = time.monotonic()
