@@ -51,7 +51,7 @@ def base_folder() -> Path:
 
 
 def virtualenv(base: Path) -> Path:
-    """The virtualenv, by a path without a blank: ansible-test writes it into first lines of scripts."""
+    """The virtualenv, by a path without a blank: ansible-test puts it into scripts as first line."""
     venv = TOP / ".venv"
     if base.is_relative_to(TOP):
         return venv
