@@ -51,7 +51,7 @@ def base_folder() -> Path:
 
 
 def virtualenv(base: Path) -> Path:
-    """The virtualenv by a path without a blank, which ansible-test puts into scripts' first lines."""
+    """The virtualenv by a path without a blank: ansible-test puts it into first lines."""
     venv = TOP / ".venv"
     if base.is_relative_to(TOP):
         return venv
