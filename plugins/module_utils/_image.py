@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _packages
-from ansible_collections.kiln.unikernel.plugins.module_utils._disk import DiskError, build_disk
+from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _disks, _packages
+from ansible_collections.kiln.unikernel.plugins.module_utils._disks import DiskSpec
 from ansible_collections.kiln.unikernel.plugins.module_utils._elf import read_elf
 from ansible_collections.kiln.unikernel.plugins.module_utils._packages import Apt, Lock
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
@@ -40,8 +40,6 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._tree import Filter
 
 KIND = "images"
 ROOT = "root.erofs"
-RAW = "disk.raw"
-QCOW2 = "disk.qcow2"
 
 # Raise when the same inputs begin to give other bytes.
 BAKER = 1
@@ -84,10 +82,7 @@ class ImageSpec:
     exclude: list[str] = field(default_factory=lambda: list(DEFAULT_EXCLUDE))
     keep: list[str] = field(default_factory=lambda: list(DEFAULT_KEEP))
     compression: str = "none"
-    formats: list[str] = field(default_factory=lambda: ["erofs"])
-    kernel: Path | None = None
-    cmdline: str = ""
-    data_size: int = 0
+    disk: DiskSpec | None = None
     lock: Path | None = None
     update_lock: bool = False
 
@@ -95,11 +90,6 @@ class ImageSpec:
     def name(self) -> str:
         """The image's name."""
         return str(self.app["name"])
-
-    @property
-    def wants_disk(self) -> bool:
-        """Whether a disk image is asked for, beside the root."""
-        return bool({"raw", "qcow2"} & set(self.formats))
 
 
 @dataclass(frozen=True)
@@ -125,7 +115,7 @@ def make_plan(spec: ImageSpec, store: Store, work: Store) -> ImagePlan:
     """Settles what goes in and compares it with what is in the store."""
     _app.validate(spec.app)
     files = [_file_facts(item) for item in spec.files]
-    disk = _disk_facts(spec, check_mode=work is not store)
+    disk = _disk_facts(spec.disk, check_mode=work is not store)
     old = _packages.read_lock(spec.lock) if spec.lock and not spec.update_lock else None
     lock = old or _resolve(spec.packages, store, work)
     if old and old.requested != sorted(set(spec.packages)):
@@ -180,20 +170,13 @@ def _file_facts(item: FileItem) -> dict[str, Any]:
     return facts | {"content": digest_file(source), "mode": mode}
 
 
-def _disk_facts(spec: ImageSpec, check_mode: bool) -> dict[str, Any] | None:
-    if not spec.wants_disk:
+def _disk_facts(disk: DiskSpec | None, check_mode: bool) -> dict[str, Any] | None:
+    if disk is None:
         return None
-    if spec.kernel is None:
-        raise KilnError("A raw or qcow2 image needs `kernel`, the path of a built kiln.elf.")
-    planned = check_mode and is_address(spec.kernel)
-    if not spec.kernel.is_file() and not planned:
-        raise KilnError(f"There is no kernel at {spec.kernel}; build it first (role kernel).")
-    return {
-        "kernel": identity(spec.kernel),
-        "formats": sorted({"raw", "qcow2"} & set(spec.formats)),
-        "cmdline": spec.cmdline,
-        "data_size": spec.data_size,
-    }
+    planned = check_mode and is_address(disk.kernel)
+    if not disk.kernel.is_file() and not planned:
+        raise KilnError(f"There is no kernel at {disk.kernel}; build it first (role kernel).")
+    return _disks.facts(disk, identity(disk.kernel))
 
 
 def _resolve(packages: list[str], store: Store, work: Store) -> Lock:
@@ -253,7 +236,13 @@ def carry_out(plan: ImagePlan, spec: ImageSpec, store: Store, tree: Tree | None)
     """Packs the staged tree (None when nothing is to be baked), names it, writes the lock file."""
     if tree is not None:
         with store.lock(f"image-{plan.digest[:16]}"):
-            _bake(plan, spec, store, tree)
+            try:
+                _bake(plan, spec, store, tree)
+            except OSError as problem:
+                raise KilnError(
+                    f"The image {spec.name} cannot be written below {store.path}: "
+                    f"{problem.strerror or problem}. Make room there, or name another `store`."
+                ) from None
     store.set_current(KIND, spec.name, plan.digest)
     if plan.write_lock and spec.lock:
         write_json(spec.lock, plan.lock.as_json())
@@ -264,12 +253,18 @@ def _bake(plan: ImagePlan, spec: ImageSpec, store: Store, tree: Tree) -> None:
         made = scratch / "made"
         made.mkdir()
         pack(tree.path, made / ROOT, plan.root_digest, spec.compression)
-        if spec.wants_disk and spec.kernel is not None:
-            _make_disks(spec, spec.kernel, made)
+        sha256 = {ROOT: digest_file(made / ROOT)}
+        content = sha256[ROOT]
+        if spec.disk:
+            content = sha256[_disks.RAW] = _disks.make(spec.disk, made / ROOT, made)
         manifest = {
             "name": spec.name,
+            "content": content,
             "inputs": {key: value for key, value in plan.after.items() if key != "digest"},
-            "sha256": {path.name: digest_file(path) for path in sorted(made.iterdir())},
+            "sha256": {
+                path.name: sha256.get(path.name) or digest_file(path)
+                for path in sorted(made.iterdir())
+            },
         }
         write_json(made / "lock.json", plan.lock.as_json())
         store.publish(KIND, plan.digest, made, manifest)
@@ -282,27 +277,6 @@ def pack(folder: Path, target: Path, digest: str, compression: str = "none") -> 
     _run(["mkfs.erofs", *options, *_COMPRESSION[compression], str(target), str(folder)])
 
 
-def _make_disks(spec: ImageSpec, kernel: Path, made: Path) -> None:
-    stages = [kernel.with_name(f"stage{number}.bin") for number in (1, 2)]
-    raw = made / RAW
-    try:
-        build_disk(
-            kernel,
-            made / ROOT,
-            spec.cmdline,
-            raw,
-            stage1=stages[0],
-            stage2=stages[1],
-            data_size=spec.data_size,
-        )
-    except DiskError as problem:
-        raise KilnError(f"The disk image cannot be made: {problem}.") from None
-    if "qcow2" in spec.formats:
-        _run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(made / QCOW2)])
-    if "raw" not in spec.formats:
-        raw.unlink()
-
-
 def _mkfs_version() -> str:
     """What mkfs.erofs calls itself; another version may lay the same tree out in another way."""
     text = _run(["mkfs.erofs", "--help"], both=True)
@@ -310,14 +284,13 @@ def _mkfs_version() -> str:
 
 
 def _run(command: list[str], both: bool = False) -> str:
-    package = {"mkfs.erofs": "erofs-utils", "qemu-img": "qemu-utils"}[command[0]]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
         raise KilnError(
-            f"{command[0]} is needed and not installed; on Debian install the package {package}."
+            f"{command[0]} is needed and not installed; on Debian install the package erofs-utils."
         ) from None
     if done.returncode != 0 and not both:
         raise KilnError(f"{command[0]} failed: {(done.stderr or done.stdout).strip()}.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _image
+from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _disks, _image
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError
 
 FILE_SPEC = {
@@ -64,7 +64,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "formats": {
         "type": "list",
         "elements": "str",
-        "choices": ["erofs", "raw", "qcow2"],
+        "choices": ["erofs", *_disks.FILES],
         "default": ["erofs"],
     },
     "kernel": {"type": "path"},
@@ -90,6 +90,23 @@ def file_item(entry: dict[str, Any]) -> _image.FileItem:
     return _image.FileItem(entry["dest"], source, entry["content"], mode)
 
 
+def disk_spec(params: dict[str, Any]) -> _disks.DiskSpec | None:
+    """The disks that are asked for, None when it is the root alone."""
+    formats = sorted(set(params["formats"]) - {"erofs"})
+    if not formats:
+        return None
+    if not params["kernel"]:
+        raise KilnError(
+            f"The formats {', '.join(formats)} need `kernel`, the path of a built kiln.elf."
+        )
+    return _disks.DiskSpec(
+        kernel=Path(params["kernel"]),
+        formats=formats,
+        cmdline=params["cmdline"],
+        data_size=params["data_size"],
+    )
+
+
 def make_spec(params: dict[str, Any]) -> _image.ImageSpec:
     """The image's description from the module's options."""
     exclude = _image.DEFAULT_EXCLUDE if params["exclude"] is None else params["exclude"]
@@ -100,10 +117,7 @@ def make_spec(params: dict[str, Any]) -> _image.ImageSpec:
         exclude=sorted({*exclude, *params["exclude_more"]}),
         keep=params["keep"],
         compression=params["compression"],
-        formats=params["formats"],
-        kernel=Path(params["kernel"]) if params["kernel"] else None,
-        cmdline=params["cmdline"],
-        data_size=params["data_size"],
+        disk=disk_spec(params),
         lock=Path(params["lock"]) if params["lock"] else None,
         update_lock=params["update_lock"],
     )

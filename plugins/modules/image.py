@@ -21,7 +21,6 @@ description:
     followed; name such a package in O(packages) to have it.
 requirements:
   - mkfs.erofs (Debian package erofs-utils), apt and dpkg-deb
-  - qemu-img for the format V(qcow2)
   - jsonschema and pyelftools (Python libraries)
 extends_documentation_fragment:
   - kiln.unikernel.kiln
@@ -166,13 +165,15 @@ options:
   formats:
     description:
       - V(erofs) is the root alone, booted with the kernel beside it; it is always made.
-      - V(raw) and V(qcow2) are whole disks with boot loader and kernel, which a BIOS boots.
+      - The others are whole disks with boot loader and kernel, which a BIOS boots; all are made
+        from the V(raw) one, convert back to it bit by bit, and carry its SHA-256.
+      - V(vmdk) is stream-optimized, V(vdi) and V(vhd) are allocated dynamically.
     type: list
     elements: str
-    choices: [erofs, raw, qcow2]
+    choices: [erofs, raw, qcow2, vmdk, vdi, vhd]
     default: [erofs]
   kernel:
-    description: Path of C(kiln.elf); needed for V(raw) and V(qcow2).
+    description: Path of C(kiln.elf); needed for every format but V(erofs).
     type: path
   cmdline:
     description: The kernel's command line on disks.
@@ -229,6 +230,14 @@ root:
   type: str
   returned: when O(state=present)
   sample: /home/user/.cache/kiln/images/76d8…/root.erofs
+content_digest:
+  description:
+    - SHA-256 of the raw disk, which every other disk format carries; of the EROFS image when
+      O(formats) asks for no disk.
+    - Null when the image is not there yet.
+  type: str
+  returned: when O(state=present)
+  sample: 0c5ecf2ea5a76ff4ea2b7d5a32a1f3b5a6b34dfb3f3f1f7bd94ae4db5d0f2f31
 raw:
   description: Path of the raw disk.
   type: str
@@ -237,6 +246,18 @@ qcow2:
   description: Path of the qcow2 disk.
   type: str
   returned: when O(formats) has V(qcow2)
+vmdk:
+  description: Path of the stream-optimized VMDK.
+  type: str
+  returned: when O(formats) has V(vmdk)
+vdi:
+  description: Path of the VDI.
+  type: str
+  returned: when O(formats) has V(vdi)
+vhd:
+  description: Path of the VHD.
+  type: str
+  returned: when O(formats) has V(vhd)
 size:
   description: Size of the EROFS image in bytes, null when it is not there yet.
   type: int
@@ -266,7 +287,7 @@ app:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _elf, _image
+from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _disks, _elf, _image
 from ansible_collections.kiln.unikernel.plugins.module_utils._image_options import (
     ARGUMENT_SPEC,
     make_spec,
@@ -287,19 +308,20 @@ def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
         elif plan.changed and not module.check_mode:
             _image.carry_out(plan, spec, store, None)
     folder = store.folder(_image.KIND, plan.digest)
+    manifest = store.manifest(_image.KIND, plan.digest) or {}
     root = folder / _image.ROOT
     result = {
         "changed": plan.changed,
         "diff": diff(f"image {spec.name}", plan.before, plan.after),
         "digest": plan.digest,
+        "content_digest": manifest.get("content"),
         "root": str(root),
         "size": root.stat().st_size if root.is_file() else None,
         "packages": plan.lock.as_json()["packages"],
         "app": spec.app,
     }
-    for name, file in (("raw", _image.RAW), ("qcow2", _image.QCOW2)):
-        if name in spec.formats:
-            result[name] = str(folder / file)
+    for name in spec.disk.formats if spec.disk else []:
+        result[name] = str(folder / _disks.FILES[name])
     return result
 
 

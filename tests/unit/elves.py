@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 MACHINES = {"x86-64": 62, "aarch64": 183, "i386": 3}
 
@@ -54,3 +55,38 @@ def make_elf(
         0,
     )
     return (header + table + loader + strings).ljust(dynamic_at, b"\0") + dynamic
+
+
+def make_kernel(
+    *,
+    machine=62,
+    entry=0x200010,
+    paddr=0x200000,
+    flags=5,
+    code=b"\x90" * 5000,
+    extra=0,
+    note_type=18,
+):
+    """A kernel in miniature: one segment and a PVH note; the note is the last thing in the file."""
+    note = struct.pack("<III4sI", 4, 4, note_type, b"Xen\0", entry)
+    code_at, note_at = 4096, 4096 + len(code)
+    header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    header += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    load_segment = struct.pack(
+        "<IIQQQQQQ", 1, flags, code_at, 0, paddr, len(code), len(code) + extra, 4096
+    )
+    note_segment = struct.pack("<IIQQQQQQ", 4, 4, note_at, 0, 0, len(note), len(note), 4)
+    return (header + load_segment + note_segment).ljust(code_at, b"\0") + code + note
+
+
+def make_stage2(size=3000, version=1):
+    return (b"\xeb\x3e\x90\x90KILN-LD2" + struct.pack("<I", version)).ljust(size, b"\x5a")
+
+
+def write_kernel(folder: Path) -> Path:
+    """A kernel in miniature with its loader beside it, for disks that nothing ever boots."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "kiln.elf").write_bytes(make_kernel())
+    (folder / "stage1.bin").write_bytes(b"\xcc" * 436 + b"KLN1")
+    (folder / "stage2.bin").write_bytes(make_stage2())
+    return folder / "kiln.elf"

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from .elves import make_kernel as elf
+from .elves import make_stage2 as stage2
+
 TOP = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
 
@@ -26,32 +29,6 @@ def load(name, path):
 
 # By its file and not by the collection's name: kernel-src/run loads it the same way.
 disk = load("kiln_disk_under_test", TOP / "plugins/module_utils/_disk.py")
-
-
-def elf(
-    *,
-    machine=62,
-    entry=0x200010,
-    paddr=0x200000,
-    flags=5,
-    code=b"\x90" * 5000,
-    extra=0,
-    note_type=18,
-):
-    """A kernel in miniature: one segment and a PVH note; the note is the last thing in the file."""
-    note = struct.pack("<III4sI", 4, 4, note_type, b"Xen\0", entry)
-    code_at, note_at = 4096, 4096 + len(code)
-    header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    header += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
-    load_segment = struct.pack(
-        "<IIQQQQQQ", 1, flags, code_at, 0, paddr, len(code), len(code) + extra, 4096
-    )
-    note_segment = struct.pack("<IIQQQQQQ", 4, 4, note_at, 0, 0, len(note), len(note), 4)
-    return (header + load_segment + note_segment).ljust(code_at, b"\0") + code + note
-
-
-def stage2(size=3000, version=1):
-    return (b"\xeb\x3e\x90\x90KILN-LD2" + struct.pack("<I", version)).ljust(size, b"\x5a")
 
 
 @pytest.fixture

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _image, _packages
+from ansible_collections.kiln.unikernel.plugins.module_utils import (
+    _app,
+    _disks,
+    _image,
+    _image_options,
+    _packages,
+)
+from ansible_collections.kiln.unikernel.plugins.module_utils._disks import DiskSpec
 from ansible_collections.kiln.unikernel.plugins.module_utils._image import FileItem, ImageSpec
 from ansible_collections.kiln.unikernel.plugins.module_utils._packages import Lock, Package
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
@@ -14,7 +24,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
     by_products,
 )
 
-from .elves import make_elf
+from .elves import make_elf, write_kernel
 
 LOADER = "/lib64/ld-linux-x86-64.so.2"
 
@@ -137,7 +147,7 @@ def test_the_diff_shows_what_is_new(spec, store_path):
     ("change", "message"),
     [
         ({"files": [FileItem("/x", content="")]}, "no /usr/bin/prog, which argv wants"),
-        ({"formats": ["raw"]}, "needs `kernel`"),
+        ({"disk": DiskSpec(Path("/no/kiln.elf"), ["raw"])}, "no kernel at /no/kiln.elf; build it"),
     ],
 )
 def test_bad_input_fails_with_a_sentence_and_makes_nothing(spec, store_path, change, message):
@@ -184,3 +194,58 @@ def test_a_bake_is_held_to_its_lock(spec, store_path, tmp_path, monkeypatch):
     other = replace(spec, packages=["libx"])
     with pytest.raises(KilnError, match="was made for the packages"):
         _image.make_plan(other, Store(store_path), Store(store_path))
+
+
+def test_an_image_comes_in_every_format_and_says_what_its_disk_holds(spec, store_path, tmp_path):
+    disk = DiskSpec(write_kernel(tmp_path / "kernel"), sorted(_disks.FILES))
+    store = Store(store_path)
+    plan = bake(replace(spec, disk=disk), store)
+    folder = store.folder("images", plan.digest)
+    assert all((folder / name).is_file() for name in _disks.FILES.values())
+    manifest = store.manifest("images", plan.digest)
+    assert manifest["content"] == manifest["sha256"]["disk.raw"]
+    assert set(manifest["sha256"]) == {"root.erofs", *_disks.FILES.values()}
+    assert not _image.make_plan(replace(spec, disk=disk), store, store).changed
+
+
+def test_two_bakes_give_the_same_bytes_in_every_format(spec, tmp_path):
+    kernel = write_kernel(tmp_path / "kernel")
+    digests = []
+    for name in ("one", "another place"):
+        store = Store(tmp_path / name)
+        plan = bake(replace(spec, disk=DiskSpec(kernel, sorted(_disks.FILES))), store)
+        digests.append(store.manifest("images", plan.digest)["sha256"])
+    assert digests[0] == digests[1]
+
+
+def test_a_disk_format_needs_a_kernel():
+    params = {"formats": ["erofs", "vdi", "raw"], "kernel": None}
+    with pytest.raises(KilnError, match="The formats raw, vdi need `kernel`"):
+        _image_options.disk_spec(params)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_behind(spec, store_path, tmp_path, monkeypatch):
+    """In the middle of a conversion; a limit on the size of files stands in for the full disk."""
+    kernel = write_kernel(tmp_path / "kernel")
+    store = Store(store_path)
+    write = _disks._WRITERS["vdi"]
+
+    def write_little(raw, target, digest):
+        old = resource.getrlimit(resource.RLIMIT_FSIZE)
+        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, old[1]))
+        try:
+            write(raw, target, digest)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, old)
+            signal.signal(signal.SIGXFSZ, ignored)
+
+    monkeypatch.setitem(_disks._WRITERS, "vdi", write_little)
+    with pytest.raises(
+        KilnError, match=r"x cannot be written below .*: File too large\. Make room"
+    ):
+        bake(replace(spec, disk=DiskSpec(kernel, ["vdi"])), store)
+    assert store.names("images") == {}
+    assert [path.name for path in (store_path / "scratch").iterdir()] == []
+    monkeypatch.setitem(_disks._WRITERS, "vdi", write)
+    assert bake(replace(spec, disk=DiskSpec(kernel, ["vdi"])), store).bake
