@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.kiln.unikernel.plugins.module_utils import _ova
 from ansible_collections.kiln.unikernel.plugins.module_utils._disk import DiskError, build_disk
+from ansible_collections.kiln.unikernel.plugins.module_utils._ovf import DiskFile, Machine
 from ansible_collections.kiln.unikernel.plugins.module_utils._qcow2 import write_qcow2
 from ansible_collections.kiln.unikernel.plugins.module_utils._sparse import RawDisk
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError, digest_file
@@ -40,7 +42,7 @@ _WRITERS: dict[str, Callable[[RawDisk, Path, str], None]] = {
     "vdi": write_vdi,
     "vhd": write_vhd,
 }
-_DEFLATED = {"vmdk"}
+_DEFLATED = {"vmdk", "ova"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,19 @@ class DiskSpec:
     formats: list[str]
     cmdline: str = ""
     data_size: int = 0
+    machines: tuple[Machine, ...] = ()  # one OVA for each
+    schemas: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Format → file, with the OVA of a profile under `ova-PROFILE`."""
+        plain = {name: FILES[name] for name in self.formats if name in FILES}
+        return plain | {f"ova-{each.profile}": ova_file(each.profile) for each in self.machines}
+
+
+def ova_file(profile: str) -> str:
+    """The file name of a profile's OVA."""
+    return f"{profile}.ova"
 
 
 def facts(spec: DiskSpec, kernel: str) -> dict[str, Any]:
@@ -64,6 +79,7 @@ def facts(spec: DiskSpec, kernel: str) -> dict[str, Any]:
         "formats": sorted(spec.formats),
         "cmdline": spec.cmdline,
         "data_size": spec.data_size,
+        "ova": [asdict(machine) for machine in spec.machines],
         "writer": versions,
     }
 
@@ -76,9 +92,30 @@ def make(spec: DiskSpec, root: Path, made: Path) -> str:
     except DiskError as problem:
         raise KilnError(f"The disk image cannot be made: {problem}.") from None
     digest = digest_file(raw)
-    for name in sorted(set(spec.formats) - {"raw"}):
+    for name in sorted(set(spec.formats) & set(_WRITERS)):
         with RawDisk(raw) as disk:
             _WRITERS[name](disk, made / FILES[name], digest)
+    _make_ovas(spec, raw, digest, made)
     if "raw" not in spec.formats:
         raw.unlink()
     return digest
+
+
+def _make_ovas(spec: DiskSpec, raw: Path, digest: str, made: Path) -> None:
+    """All of them around one VMDK."""
+    if not spec.machines:
+        return
+    name = _ova.disk_name(spec.machines[0])
+    packed = made / name
+    with RawDisk(raw) as disk:
+        write_vmdk(disk, packed, digest)
+        described = DiskFile(name, packed.stat().st_size, disk.size, digest)
+    for machine in spec.machines:
+        _ova.write_ova(made / ova_file(machine.profile), machine, described, packed, spec.schemas)
+    packed.unlink()
+
+
+def check_schemas(spec: DiskSpec, folder: Path) -> None:
+    """Holds the OVAs that are there already against the schemas that are asked for now."""
+    for machine in spec.machines if spec.schemas else ():
+        _ova.validate(_ova.read_descriptor(folder / ova_file(machine.profile)), spec.schemas)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _disks, _image
+from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _disks, _image, _ovf
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError
 
 FILE_SPEC = {
@@ -30,6 +30,19 @@ NETWORK_SPEC = {
     "gateway": {"type": "str"},
     "dns": {"type": "list", "elements": "str"},
     "wait": {"type": "bool", "default": False},
+}
+
+OVA_SPEC: dict[str, dict[str, Any]] = {
+    "profiles": {
+        "type": "list",
+        "elements": "str",
+        "choices": list(_ovf.PROFILES),
+        "default": ["vsphere"],
+    },
+    "ovf_version": {"type": "str", "choices": list(_ovf.ENVELOPE), "default": "1.0"},
+    "cpus": {"type": "int", "default": 1},
+    "memory": {"type": "int", "default": 256},
+    "network_adapter": {"type": "str", "choices": ["vmxnet3", "e1000", "virtio"]},
 }
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -64,12 +77,14 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "formats": {
         "type": "list",
         "elements": "str",
-        "choices": ["erofs", *_disks.FILES],
+        "choices": ["erofs", *_disks.FILES, "ova"],
         "default": ["erofs"],
     },
     "kernel": {"type": "path"},
     "cmdline": {"type": "str", "default": ""},
     "data_size": {"type": "int", "default": 0},
+    "ova": {"type": "dict", "options": OVA_SPEC, "default": {}},
+    "ovf_schema": {"type": "list", "elements": "path", "default": []},
     "lock": {"type": "path"},
     "update_lock": {"type": "bool", "default": False},
 }
@@ -104,7 +119,45 @@ def disk_spec(params: dict[str, Any]) -> _disks.DiskSpec | None:
         formats=formats,
         cmdline=params["cmdline"],
         data_size=params["data_size"],
+        machines=machines(params) if "ova" in formats else (),
+        schemas=schemas(params["ovf_schema"]),
     )
+
+
+def machines(params: dict[str, Any]) -> tuple[_ovf.Machine, ...]:
+    """The virtual machines that OVA files are wanted for."""
+    ova = params["ova"] or {}
+    value: dict[str, Any] = {
+        key: ova.get(key) or spec.get("default") for key, spec in OVA_SPEC.items()
+    }
+    if value["cpus"] < 1 or value["memory"] < 4:
+        raise KilnError("ova: a machine has at least one of `cpus`, and `memory` of 4 MiB or more.")
+    for name in value["profiles"]:
+        adapters = _ovf.PROFILES[name].adapters
+        if value["network_adapter"] not in (None, *adapters):
+            raise KilnError(
+                f"ova: the profile {name} has the network adapter {' or '.join(adapters)}, not "
+                f"{value['network_adapter']}."
+            )
+    return tuple(
+        _ovf.Machine(
+            name=params["name"],
+            profile=name,
+            version=value["ovf_version"],
+            cpus=value["cpus"],
+            memory=value["memory"],
+            adapter=value["network_adapter"],
+        )
+        for name in sorted(set(value["profiles"]))
+    )
+
+
+def schemas(paths: list[str]) -> tuple[Path, ...]:
+    """Schema files; a folder stands for those in it."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        found += sorted(path.glob("*.xsd")) if path.is_dir() else [path]
+    return tuple(found)
 
 
 def make_spec(params: dict[str, Any]) -> _image.ImageSpec:

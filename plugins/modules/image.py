@@ -25,6 +25,7 @@ requirements:
 extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
+  - kiln.unikernel.app
 options:
   name:
     description: Name of the image; lower-case letters, digits, C(.), C(_) and C(-).
@@ -63,81 +64,6 @@ options:
           - Permissions in octal, as a string. Those of the source, or V(0644) for a text, when
             left out. Not for folders.
         type: str
-  argv:
-    description:
-      - The program to run, by absolute path, and its arguments.
-      - Required when O(state=present).
-    type: list
-    elements: str
-  env:
-    description: The program's environment.
-    type: dict
-    default: {}
-  cwd:
-    description: The program's working directory.
-    type: str
-    default: /
-  hostname:
-    description: Host name of the guest; the image's name when left out.
-    type: str
-  mounts:
-    description:
-      - What is mounted over the read-only root. A guest has no other place it can write to.
-    type: list
-    elements: dict
-    default:
-      - path: /tmp
-    suboptions:
-      path:
-        description: Mount point; it need not be in the image.
-        type: str
-        required: true
-      type:
-        description: Kind of file system.
-        type: str
-        choices: [tmpfs]
-        default: tmpfs
-      size:
-        description: Limit in bytes; half of the guest's memory when left out.
-        type: int
-      copy:
-        description: Whether to begin with a copy of what the image has at this path.
-        type: bool
-        default: false
-  network:
-    description: How the guest gets its address. DHCP when left out.
-    type: dict
-    suboptions:
-      mode:
-        description: By DHCP, by O(network.address), or not at all.
-        type: str
-        choices: [dhcp, static, none]
-        default: dhcp
-      address:
-        description: Address and prefix length, such as V(192.0.2.10/24).
-        type: str
-      gateway:
-        description: The way out.
-        type: str
-      dns:
-        description: Name servers.
-        type: list
-        elements: str
-      wait:
-        description: Whether the program starts only when the network is up.
-        type: bool
-        default: false
-  at_exit:
-    description: What the machine does when the program has ended.
-    type: str
-    choices: [poweroff, reboot, halt]
-    default: poweroff
-  overrides:
-    description: What the metadata of a cloud may override.
-    type: list
-    elements: str
-    choices: [argv, env, cwd, mounts, network, hostname, at_exit]
-    default: []
   exclude:
     description:
       - Patterns of absolute paths that packages bring and that stay out, with all below them.
@@ -168,9 +94,10 @@ options:
       - The others are whole disks with boot loader and kernel, which a BIOS boots; all are made
         from the V(raw) one, convert back to it bit by bit, and carry its SHA-256.
       - V(vmdk) is stream-optimized, V(vdi) and V(vhd) are allocated dynamically.
+      - V(ova) is such a VMDK with the description of a virtual machine; see O(ova).
     type: list
     elements: str
-    choices: [erofs, raw, qcow2, vmdk, vdi, vhd]
+    choices: [erofs, raw, qcow2, vmdk, vdi, vhd, ova]
     default: [erofs]
   kernel:
     description: Path of C(kiln.elf); needed for every format but V(erofs).
@@ -183,6 +110,44 @@ options:
     description: Size in bytes of an empty partition at the end of disks; none when V(0).
     type: int
     default: 0
+  ova:
+    description: The virtual machines that OVA files describe.
+    type: dict
+    default: {}
+    suboptions:
+      profiles:
+        description:
+          - One OVA is made for each. V(vsphere) has a paravirtual SCSI controller and VMXNET3,
+            V(virtualbox) has AHCI, and e1000 or virtio-net.
+        type: list
+        elements: str
+        choices: [vsphere, virtualbox]
+        default: [vsphere]
+      ovf_version:
+        description: Version of the OVF envelope; V(2.0) is the one of OVF 2.x.
+        type: str
+        choices: ["1.0", "2.0"]
+        default: "1.0"
+      cpus:
+        description: How many CPUs the machine has.
+        type: int
+        default: 1
+      memory:
+        description: Its memory in MiB.
+        type: int
+        default: 256
+      network_adapter:
+        description: Its network adapter; the first one that the profile has when left out.
+        type: str
+        choices: [vmxnet3, e1000, virtio]
+  ovf_schema:
+    description:
+      - DMTF's XML schema files (DSP8023 and what it imports), or folders with them, to hold OVF
+        descriptors against. They are checked against the rules of DSP0243 in any case.
+      - Needs the Python library xmlschema.
+    type: list
+    elements: path
+    default: []
   lock:
     description:
       - File that pins the packages by name, version and SHA-256.
@@ -207,6 +172,17 @@ EXAMPLES = r"""
       - src: build/hello
         dest: /usr/bin/hello
     argv: [/usr/bin/hello, --port, "8080"]
+
+- name: Bake redis for vSphere and for VirtualBox
+  kiln.unikernel.image:
+    name: redis
+    packages: [redis-server]
+    argv: [/usr/bin/redis-server, --bind, "*", --save, ""]
+    formats: [ova]
+    ova:
+      profiles: [vsphere, virtualbox]
+      memory: 128
+    kernel: "{{ built.kernel }}"
 
 - name: Bake redis as a disk for a cloud, held to the versions in a lock file
   kiln.unikernel.image:
@@ -258,6 +234,11 @@ vhd:
   description: Path of the VHD.
   type: str
   returned: when O(formats) has V(vhd)
+ova:
+  description: Path of the OVA of each profile.
+  type: dict
+  returned: when O(formats) has V(ova)
+  sample: {vsphere: /home/user/.cache/kiln/images/76d8…/vsphere.ova}
 size:
   description: Size of the EROFS image in bytes, null when it is not there yet.
   type: int
@@ -284,10 +265,11 @@ app:
   returned: when O(state=present)
 """
 
+from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _disks, _elf, _image
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _disks, _elf, _image, _ova
 from ansible_collections.kiln.unikernel.plugins.module_utils._image_options import (
     ARGUMENT_SPEC,
     make_spec,
@@ -299,13 +281,17 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
     """Plans the bake and carries the plan out; in check mode all but the packing is done."""
     spec = make_spec(module.params)
+    if spec.disk and spec.disk.schemas and not _ova.HAS_XMLSCHEMA:
+        module.fail_json(msg=missing_required_lib("xmlschema", reason="for ovf_schema"))
     with by_products(store, module.check_mode) as work:
         plan = _image.make_plan(spec, store, work)
         if plan.bake:
             with _image.staged(plan, spec, store, work) as tree:
                 if not module.check_mode:
                     _image.carry_out(plan, spec, store, tree)
-        elif plan.changed and not module.check_mode:
+        elif spec.disk:
+            _disks.check_schemas(spec.disk, store.folder(_image.KIND, plan.digest))
+        if plan.changed and not plan.bake and not module.check_mode:
             _image.carry_out(plan, spec, store, None)
     folder = store.folder(_image.KIND, plan.digest)
     manifest = store.manifest(_image.KIND, plan.digest) or {}
@@ -320,9 +306,20 @@ def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
         "packages": plan.lock.as_json()["packages"],
         "app": spec.app,
     }
-    for name in spec.disk.formats if spec.disk else []:
-        result[name] = str(folder / _disks.FILES[name])
-    return result
+    return result | disk_paths(spec.disk, folder)
+
+
+def disk_paths(disk: _disks.DiskSpec | None, folder: Path) -> dict[str, Any]:
+    """Where the disks lie, or will lie."""
+    if disk is None:
+        return {}
+    found: dict[str, Any] = {
+        name: str(folder / _disks.FILES[name]) for name in disk.formats if name in _disks.FILES
+    }
+    if disk.machines:
+        profiles = [machine.profile for machine in disk.machines]
+        found["ova"] = {name: str(folder / _disks.ova_file(name)) for name in profiles}
+    return found
 
 
 def absent(module: AnsibleModule, store: Store) -> dict[str, Any]:

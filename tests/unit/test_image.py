@@ -4,6 +4,7 @@ import json
 import resource
 import signal
 import subprocess
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils import (
     _disks,
     _image,
     _image_options,
+    _ovf,
     _packages,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._disks import DiskSpec
@@ -22,6 +24,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
     KilnError,
     Store,
     by_products,
+    digest_file,
 )
 
 from .elves import make_elf, write_kernel
@@ -249,3 +252,19 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(spec, store_path, tmp_pa
     assert [path.name for path in (store_path / "scratch").iterdir()] == []
     monkeypatch.setitem(_disks._WRITERS, "vdi", write)
     assert bake(replace(spec, disk=DiskSpec(kernel, ["vdi"])), store).bake
+
+
+def test_an_image_comes_as_ova_files_that_hold_its_disk(spec, store_path, tmp_path):
+    machines = tuple(_ovf.Machine("x", profile) for profile in _ovf.PROFILES)
+    disk = DiskSpec(write_kernel(tmp_path / "kernel"), ["ova"], machines=machines)
+    store = Store(store_path)
+    plan = bake(replace(spec, disk=disk), store)
+    manifest = store.manifest("images", plan.digest)
+    assert set(manifest["sha256"]) == {"root.erofs", "vsphere.ova", "virtualbox.ova"}
+    for machine in machines:
+        with tarfile.open(store.folder("images", plan.digest) / f"{machine.profile}.ova") as ova:
+            (tmp_path / "x-disk1.vmdk").write_bytes(ova.extractfile("x-disk1.vmdk").read())
+        back = tmp_path / "back.raw"
+        command = ["qemu-img", "convert", "-f", "vmdk", "-O", "raw", tmp_path / "x-disk1.vmdk"]
+        subprocess.run([*command, back], check=True)
+        assert digest_file(back) == manifest["content"]
