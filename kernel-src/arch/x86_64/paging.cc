@@ -305,7 +305,6 @@ void flush_tlb_here(u64 start, u64 end) {
 }
 
 void answer_flush_request() {
-    missed_flush[this_cpu()].store(false, std::memory_order_relaxed);
     flush_tlb_here(request.start.load(std::memory_order_acquire),
                    request.end.load(std::memory_order_acquire));
     if (request.waiting.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -323,7 +322,9 @@ void catch_up_with_flushes() {
 
 namespace {
 
-// Tells the other CPUs, the idle ones only if they must know at once. A CPU that is no longer idle when the flag is set sees the flag, because it clears `idling` first.
+// Tells the other CPUs, the idle ones only if they must know at once. A CPU that is no longer idle when
+// its flag is set sees the flag, because it clears `idling` first. Of one that is told, an older flag
+// stays: it answers for this request only, not for those that it slept through.
 void ask_others(u32 self, bool idle_too) {
     u64 asked = 0;
     u32 count = 0;
@@ -331,8 +332,9 @@ void ask_others(u32 self, bool idle_too) {
         if (other == self) {
             continue;
         }
-        missed_flush[other].store(true, std::memory_order_seq_cst);
+        const bool missed_before = missed_flush[other].exchange(true, std::memory_order_seq_cst);
         if (idle_too || !cpu_block(other).queue.idling.load(std::memory_order_seq_cst)) {
+            missed_flush[other].store(missed_before, std::memory_order_release);
             asked |= u64{1} << other;
             ++count;
         }
