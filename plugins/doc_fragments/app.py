@@ -13,7 +13,7 @@ options:
   argv:
     description:
       - The program to run, by absolute path, and its arguments.
-      - Required when O(state=present).
+      - Required when O(state=present), unless O(oci) brings them.
     type: list
     elements: str
   env:

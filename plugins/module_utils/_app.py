@@ -118,8 +118,11 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def describe(options: dict[str, Any]) -> dict[str, Any]:
-    """The description made from a module's options: unset ones left out, and it is valid."""
+def describe(options: dict[str, Any], relative: bool = False) -> dict[str, Any]:
+    """The description made from a module's options: unset ones left out, and it is valid.
+
+    A `relative` program has yet to be looked for in the image, by the name that argv gives.
+    """
     app: dict[str, Any] = {"version": 1}
     for key in ("name", "argv", "env", "cwd", "hostname", "at_exit", "overrides"):
         if options.get(key) is not None:
@@ -130,8 +133,14 @@ def describe(options: dict[str, Any]) -> dict[str, Any]:
         app["mounts"] = [_without_none(mount) for mount in options["mounts"]]
     if options.get("network") is not None:
         app["network"] = _without_none(options["network"])
-    validate(app)
+    validate(_rooted(app) if relative and app.get("argv") else app)
     return app
+
+
+def _rooted(app: dict[str, Any]) -> dict[str, Any]:
+    """The description as it will be once its program has been found in the image."""
+    first, *rest = app["argv"]
+    return dict(app, argv=["/" + first, *rest])
 
 
 def validate(app: Any) -> None:

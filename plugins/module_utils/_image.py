@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _disks, _packages
+from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _base, _disks, _packages
+from ansible_collections.kiln.unikernel.plugins.module_utils._base import Base
 from ansible_collections.kiln.unikernel.plugins.module_utils._disks import DiskSpec
 from ansible_collections.kiln.unikernel.plugins.module_utils._elf import read_elf
 from ansible_collections.kiln.unikernel.plugins.module_utils._packages import Apt, Lock
@@ -77,6 +78,7 @@ class ImageSpec:
     """What is to be baked; the fields are the image module's options."""
 
     app: dict[str, Any]
+    base: Base | None = None
     packages: list[str] = field(default_factory=list)
     files: list[FileItem] = field(default_factory=list)
     exclude: list[str] = field(default_factory=lambda: list(DEFAULT_EXCLUDE))
@@ -90,6 +92,15 @@ class ImageSpec:
     def name(self) -> str:
         """The image's name."""
         return str(self.app["name"])
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A root ready to be packed, and what its application turned out to be."""
+
+    tree: Tree
+    app: dict[str, Any]
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,6 @@ class ImagePlan:
 
 def make_plan(spec: ImageSpec, store: Store, work: Store) -> ImagePlan:
     """Settles what goes in and compares it with what is in the store."""
-    _app.validate(spec.app)
     files = [_file_facts(item) for item in spec.files]
     disk = _disk_facts(spec.disk, check_mode=work is not store)
     old = _packages.read_lock(spec.lock) if spec.lock and not spec.update_lock else None
@@ -131,6 +141,7 @@ def make_plan(spec: ImageSpec, store: Store, work: Store) -> ImagePlan:
         "files": files,
         "keep": spec.keep,
         "packages": lock.as_json()["packages"],
+        **(spec.base.facts(Filter(spec.exclude, spec.keep)) if spec.base else {}),
     }
     inputs = {"root": root, "disk": disk}
     digest = digest_value(inputs)
@@ -195,7 +206,7 @@ def _resolve(packages: list[str], store: Store, work: Store) -> Lock:
 
 
 @contextmanager
-def staged(plan: ImagePlan, spec: ImageSpec, store: Store, work: Store) -> Iterator[Tree]:
+def staged(plan: ImagePlan, spec: ImageSpec, store: Store, work: Store) -> Iterator[Staged]:
     """The root's content in a scratch folder, checked: what argv names can start there."""
     absent = [item for item in plan.lock.packages if not _packages.deb(store, item).is_file()]
     if absent:
@@ -203,16 +214,21 @@ def staged(plan: ImagePlan, spec: ImageSpec, store: Store, work: Store) -> Itera
             Apt(work.path / "apt").fetch(absent, work)
     with work.scratch() as scratch:
         tree = Tree(scratch / "root")
-        tree.lay_out()
+        tree.path.mkdir()
         chosen = Filter(spec.exclude, spec.keep)
+        if spec.base:
+            spec.base.add(tree, chosen)
+        tree.lay_out()
         for package in plan.lock.packages:
             place = _packages.deb(work if package in absent else store, package)
             tree.add_package(place, f"{package.name} {package.version}", chosen)
         for item in spec.files:
             _add_item(tree, item)
-        tree.add_text(_app.render(spec.app), _app.PLACE)
-        _check(tree, spec)
-        yield tree
+        app = _base.resolve(spec.app, tree) if spec.base else spec.app
+        _app.validate(app)
+        tree.add_text(_app.render(app), _app.PLACE)
+        _check(tree, spec, app)
+        yield Staged(tree, app, _base.warnings(app, tree) if spec.base else [])
 
 
 def _add_item(tree: Tree, item: FileItem) -> None:
@@ -222,9 +238,9 @@ def _add_item(tree: Tree, item: FileItem) -> None:
         tree.add_text(item.content or "", item.dest, item.mode)
 
 
-def _check(tree: Tree, spec: ImageSpec) -> None:
-    library_path = str(spec.app.get("env", {}).get("LD_LIBRARY_PATH", ""))
-    tree.check_program(spec.app["argv"][0], library_path)
+def _check(tree: Tree, spec: ImageSpec, app: dict[str, Any]) -> None:
+    library_path = str(app.get("env", {}).get("LD_LIBRARY_PATH", ""))
+    tree.check_program(app["argv"][0], library_path)
     for item in spec.files:
         path = tree.find(item.dest)
         elf = read_elf(path, item.dest) if path else None
@@ -232,12 +248,12 @@ def _check(tree: Tree, spec: ImageSpec) -> None:
             tree.check_elf(item.dest, elf, library_path)
 
 
-def carry_out(plan: ImagePlan, spec: ImageSpec, store: Store, tree: Tree | None) -> None:
-    """Packs the staged tree (None when nothing is to be baked), names it, writes the lock file."""
-    if tree is not None:
+def carry_out(plan: ImagePlan, spec: ImageSpec, store: Store, ready: Staged | None) -> None:
+    """Packs the staged root (None when nothing is to be baked), names it, writes the lock file."""
+    if ready is not None:
         with store.lock(f"image-{plan.digest[:16]}"):
             try:
-                _bake(plan, spec, store, tree)
+                _bake(plan, spec, store, ready)
             except OSError as problem:
                 raise KilnError(
                     f"The image {spec.name} cannot be written below {store.path}: "
@@ -248,17 +264,18 @@ def carry_out(plan: ImagePlan, spec: ImageSpec, store: Store, tree: Tree | None)
         write_json(spec.lock, plan.lock.as_json())
 
 
-def _bake(plan: ImagePlan, spec: ImageSpec, store: Store, tree: Tree) -> None:
+def _bake(plan: ImagePlan, spec: ImageSpec, store: Store, ready: Staged) -> None:
     with store.scratch() as scratch:
         made = scratch / "made"
         made.mkdir()
-        pack(tree.path, made / ROOT, plan.root_digest, spec.compression)
+        pack(ready.tree.path, made / ROOT, plan.root_digest, spec.compression)
         sha256 = {ROOT: digest_file(made / ROOT)}
         content = sha256[ROOT]
         if spec.disk:
             content = sha256[_disks.RAW] = _disks.make(spec.disk, made / ROOT, made)
         manifest = {
             "name": spec.name,
+            "app": ready.app,
             "content": content,
             "inputs": {key: value for key, value in plan.after.items() if key != "digest"},
             "sha256": {

@@ -7,7 +7,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _disks, _image, _ovf
+from ansible_collections.kiln.unikernel.plugins.module_utils import (
+    _app,
+    _base,
+    _disks,
+    _image,
+    _layers,
+    _ovf,
+)
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError
 
 FILE_SPEC = {
@@ -32,6 +39,12 @@ NETWORK_SPEC = {
     "wait": {"type": "bool", "default": False},
 }
 
+OCI_SPEC = {
+    "src": {"type": "path", "required": True},
+    "reference": {"type": "str"},
+    "max_size": {"type": "int", "default": _layers.LIMIT},
+}
+
 OVA_SPEC: dict[str, dict[str, Any]] = {
     "profiles": {
         "type": "list",
@@ -49,6 +62,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "packages": {"type": "list", "elements": "str", "default": []},
+    "oci": {"type": "dict", "options": OCI_SPEC},
+    "rootfs": {"type": "path"},
     "files": {
         "type": "list",
         "elements": "dict",
@@ -103,6 +118,17 @@ def file_item(entry: dict[str, Any]) -> _image.FileItem:
         ) from None
     source = Path(entry["src"]) if entry["src"] is not None else None
     return _image.FileItem(entry["dest"], source, entry["content"], mode)
+
+
+def base_of(params: dict[str, Any]) -> _base.Base | None:
+    """What the image is made from when it is not from packages."""
+    given = [name for name in ("oci", "rootfs", "packages") if params.get(name)]
+    if len(given) > 1 and given != ["packages"]:
+        raise KilnError(f"{' and '.join(f'`{name}`' for name in given)} cannot be given together.")
+    if params.get("oci"):
+        oci = params["oci"]
+        return _base.oci_base(Path(oci["src"]), oci["reference"], oci["max_size"])
+    return _base.folder_base(Path(params["rootfs"])) if params.get("rootfs") else None
 
 
 def disk_spec(params: dict[str, Any]) -> _disks.DiskSpec | None:
@@ -162,9 +188,17 @@ def schemas(paths: list[str]) -> tuple[Path, ...]:
 
 def make_spec(params: dict[str, Any]) -> _image.ImageSpec:
     """The image's description from the module's options."""
-    exclude = _image.DEFAULT_EXCLUDE if params["exclude"] is None else params["exclude"]
+    base = base_of(params)
+    oci = base if isinstance(base, _base.OciBase) else None
+    exclude = params["exclude"]
+    if exclude is None:
+        exclude = [] if base else _image.DEFAULT_EXCLUDE
+    options = _base.describe(params, oci.image.config) if oci else params
+    if not options["argv"]:
+        raise KilnError("`argv` is needed: the container image names no program to run.")
     return _image.ImageSpec(
-        app=_app.describe(params),
+        app=_app.describe(options, relative=oci is not None and options["argv"][0][:1] != "/"),
+        base=base,
         packages=params["packages"],
         files=[file_item(entry) for entry in params["files"]],
         exclude=sorted({*exclude, *params["exclude_more"]}),

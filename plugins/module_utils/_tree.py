@@ -74,17 +74,19 @@ class Tree:
         self.path = path
 
     def lay_out(self) -> None:
-        """The folders, links and small files every image has."""
-        for name in _SKELETON:
-            (self.path / name).mkdir(parents=True, exist_ok=True)
+        """The folders, links and small files every image has, as far as they are not there yet."""
+        missing = [name for name in _SKELETON if not self._follow(name).is_dir()]
+        for name in missing:
+            self._follow(name).mkdir(parents=True, exist_ok=True)
         for name in _MERGED:
-            (self.path / "usr" / name).mkdir(parents=True, exist_ok=True)
-            (self.path / name).symlink_to(f"usr/{name}")
+            if not os.path.lexists(self.path / name):
+                self._follow(f"usr/{name}").mkdir(parents=True, exist_ok=True)
+                (self.path / name).symlink_to(f"usr/{name}")
         for name, text in _BASE_FILES.items():
-            (self.path / name).write_text(text, encoding="ascii")
-            (self.path / name).chmod(0o644)
-        for name in ("tmp", "var/tmp"):
-            (self.path / name).chmod(0o1777)
+            if self.find(name) is None:
+                self.add_text(text, name)
+        for name in {"tmp", "var/tmp"} & set(missing):
+            self._follow(name).chmod(0o1777)
 
     def add_package(self, deb: Path, shown: str, chosen: Filter) -> None:
         """Unpacks a Debian package's files. `shown` is the package's name in messages."""
@@ -157,6 +159,15 @@ class Tree:
         target.write_text(text, encoding="utf-8")
         target.chmod(0o644 if mode is None else mode)
 
+    def place(self, path: str) -> Path:
+        """Where a path of the guest lies here, which may be a link itself."""
+        return self._target(path)
+
+    def entries(self, path: str) -> list[Path]:
+        """What a folder of the guest holds; nothing when it is not there."""
+        folder = self._follow(path)
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+
     def _target(self, place: str) -> Path:
         """Where a path of the guest lies here; its parent's links are followed as the guest would.
 
@@ -223,7 +234,8 @@ class Tree:
         interpreter = elf.interpreter
         if interpreter and self.find(interpreter) is None:
             raise KilnError(f"{place} needs the loader {interpreter}, which is not in the image.")
-        defaults = _MUSL_FOLDERS if interpreter and "musl" in interpreter else _GLIBC_FOLDERS
+        musl = interpreter and "musl" in interpreter
+        defaults = _MUSL_FOLDERS if musl else [*self._cached_folders(), *_GLIBC_FOLDERS]
         extra = [folder for folder in library_path.split(":") if folder]
         seen: set[str] = set()
         left = [(place, elf)]
@@ -239,6 +251,17 @@ class Tree:
                     continue
                 seen.add(name)
                 left.append(self._library(name, user, facts, extra, defaults))
+
+    def _cached_folders(self) -> list[str]:
+        """Where ld.so's cache file has libraries from, which an image from elsewhere may bring."""
+        if self.find("/etc/ld.so.cache") is None:
+            return []
+        folders = ["/lib64", "/usr/lib64"]
+        for path in [self._follow("/etc/ld.so.conf"), *self.entries("/etc/ld.so.conf.d")]:
+            if path.is_file() and not path.is_symlink():
+                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+                folders += [line.strip() for line in lines if line.startswith("/")]
+        return folders
 
     def _library(
         self, name: str, user: str, facts: Elf, extra: list[str], defaults: list[str]

@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
   - kiln.unikernel.app
+  - kiln.unikernel.disk
 options:
   name:
     description: Name of the image; lower-case letters, digits, C(.), C(_) and C(-).
@@ -41,6 +42,32 @@ options:
     type: list
     elements: str
     default: []
+  oci:
+    description:
+      - A container image to bake as it is, in place of O(packages). What O(argv), O(env) and
+        O(cwd) do not say is taken from its configuration, and each of its volumes becomes a
+        O(mounts) entry that begins with a copy of what the image has there.
+      - A program that is given by name only is looked for in the image's E(PATH).
+    type: dict
+    suboptions:
+      src:
+        description:
+          - An OCI layout (a folder, or a tar archive), as skopeo and buildah write them, or what
+            C(docker save) wrote.
+        type: path
+        required: true
+      reference:
+        description: Which image, when there are several; its tag, or its full name.
+        type: str
+      max_size:
+        description: How many bytes its layers may have, unpacked.
+        type: int
+        default: 8589934592
+  rootfs:
+    description:
+      - A folder with a root file system to bake as it is, in place of O(packages). Modes are kept;
+        owners, device nodes and sockets are not.
+    type: path
   files:
     description: Files and folders to add, in this order, over what the packages bring.
     type: list
@@ -68,7 +95,7 @@ options:
     description:
       - Patterns of absolute paths that packages bring and that stay out, with all below them.
       - When left out, manuals, translations, service units, C(gconv) and the like; the list is in
-        the collection's C(docs/image.md).
+        the collection's C(docs/image.md). Nothing with O(oci) and O(rootfs).
     type: list
     elements: str
   exclude_more:
@@ -88,66 +115,6 @@ options:
     type: str
     choices: [none, lz4, lz4hc]
     default: none
-  formats:
-    description:
-      - V(erofs) is the root alone, booted with the kernel beside it; it is always made.
-      - The others are whole disks with boot loader and kernel, which a BIOS boots; all are made
-        from the V(raw) one, convert back to it bit by bit, and carry its SHA-256.
-      - V(vmdk) is stream-optimized, V(vdi) and V(vhd) are allocated dynamically.
-      - V(ova) is such a VMDK with the description of a virtual machine; see O(ova).
-    type: list
-    elements: str
-    choices: [erofs, raw, qcow2, vmdk, vdi, vhd, ova]
-    default: [erofs]
-  kernel:
-    description: Path of C(kiln.elf); needed for every format but V(erofs).
-    type: path
-  cmdline:
-    description: The kernel's command line on disks.
-    type: str
-    default: ""
-  data_size:
-    description: Size in bytes of an empty partition at the end of disks; none when V(0).
-    type: int
-    default: 0
-  ova:
-    description: The virtual machines that OVA files describe.
-    type: dict
-    default: {}
-    suboptions:
-      profiles:
-        description:
-          - One OVA is made for each. V(vsphere) has a paravirtual SCSI controller and VMXNET3,
-            V(virtualbox) has AHCI, and e1000 or virtio-net.
-        type: list
-        elements: str
-        choices: [vsphere, virtualbox]
-        default: [vsphere]
-      ovf_version:
-        description: Version of the OVF envelope; V(2.0) is the one of OVF 2.x.
-        type: str
-        choices: ["1.0", "2.0"]
-        default: "1.0"
-      cpus:
-        description: How many CPUs the machine has.
-        type: int
-        default: 1
-      memory:
-        description: Its memory in MiB.
-        type: int
-        default: 256
-      network_adapter:
-        description: Its network adapter; the first one that the profile has when left out.
-        type: str
-        choices: [vmxnet3, e1000, virtio]
-  ovf_schema:
-    description:
-      - DMTF's XML schema files (DSP8023 and what it imports), or folders with them, to hold OVF
-        descriptors against. They are checked against the rules of DSP0243 in any case.
-      - Needs the Python library xmlschema.
-    type: list
-    elements: path
-    default: []
   lock:
     description:
       - File that pins the packages by name, version and SHA-256.
@@ -172,6 +139,12 @@ EXAMPLES = r"""
       - src: build/hello
         dest: /usr/bin/hello
     argv: [/usr/bin/hello, --port, "8080"]
+
+- name: Bake a container image as it is
+  kiln.unikernel.image:
+    name: web
+    oci:
+      src: web.oci.tar
 
 - name: Bake redis for vSphere and for VirtualBox
   kiln.unikernel.image:
@@ -263,13 +236,57 @@ app:
   description: What C(/etc/kiln/app.json) says.
   type: dict
   returned: when O(state=present)
+container:
+  description: What the configuration of the container image says; null without O(oci).
+  type: dict
+  returned: when O(state=present)
+  contains:
+    digest:
+      description: Digest of the configuration.
+      type: str
+    entrypoint:
+      description: Its entrypoint.
+      type: list
+      elements: str
+    cmd:
+      description: Its command.
+      type: list
+      elements: str
+    env:
+      description: Its environment.
+      type: dict
+    cwd:
+      description: Its working directory.
+      type: str
+    user:
+      description: Its user, which a guest does not have; all runs as root there.
+      type: str
+    ports:
+      description: Ports that it exposes, such as V(6379/tcp).
+      type: list
+      elements: str
+    volumes:
+      description: Its volumes.
+      type: list
+      elements: str
+    labels:
+      description: Its labels.
+      type: dict
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _disks, _elf, _image, _ova
+from ansible_collections.kiln.unikernel.plugins.module_utils import (
+    _app,
+    _base,
+    _disks,
+    _elf,
+    _image,
+    _ova,
+)
 from ansible_collections.kiln.unikernel.plugins.module_utils._image_options import (
     ARGUMENT_SPEC,
     make_spec,
@@ -283,18 +300,23 @@ def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
     spec = make_spec(module.params)
     if spec.disk and spec.disk.schemas and not _ova.HAS_XMLSCHEMA:
         module.fail_json(msg=missing_required_lib("xmlschema", reason="for ovf_schema"))
+    app = spec.app
     with by_products(store, module.check_mode) as work:
         plan = _image.make_plan(spec, store, work)
         if plan.bake:
-            with _image.staged(plan, spec, store, work) as tree:
+            with _image.staged(plan, spec, store, work) as ready:
+                app = ready.app
+                for text in ready.warnings:
+                    module.warn(text)
                 if not module.check_mode:
-                    _image.carry_out(plan, spec, store, tree)
+                    _image.carry_out(plan, spec, store, ready)
         elif spec.disk:
             _disks.check_schemas(spec.disk, store.folder(_image.KIND, plan.digest))
         if plan.changed and not plan.bake and not module.check_mode:
             _image.carry_out(plan, spec, store, None)
     folder = store.folder(_image.KIND, plan.digest)
     manifest = store.manifest(_image.KIND, plan.digest) or {}
+    app = manifest.get("app", app)
     root = folder / _image.ROOT
     result = {
         "changed": plan.changed,
@@ -304,9 +326,17 @@ def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
         "root": str(root),
         "size": root.stat().st_size if root.is_file() else None,
         "packages": plan.lock.as_json()["packages"],
-        "app": spec.app,
+        "app": app,
+        "container": container(spec),
     }
     return result | disk_paths(spec.disk, folder)
+
+
+def container(spec: _image.ImageSpec) -> dict[str, Any] | None:
+    """What a container's configuration says, None without one."""
+    if not isinstance(spec.base, _base.OciBase):
+        return None
+    return {"digest": spec.base.image.digest, **asdict(spec.base.image.config)}
 
 
 def disk_paths(disk: _disks.DiskSpec | None, folder: Path) -> dict[str, Any]:
@@ -343,7 +373,7 @@ def main() -> None:
         body,
         ARGUMENT_SPEC,
         {"jsonschema": _app.HAS_JSONSCHEMA, "pyelftools": _elf.HAS_ELFTOOLS},
-        required_if=[("state", "present", ("argv",))],
+        required_if=[("state", "present", ("argv", "oci"), True)],
     )
 
 

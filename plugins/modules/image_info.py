@@ -92,7 +92,7 @@ def body(module: AnsibleModule, store: Store) -> dict[str, Any]:
                 "files": manifest["files"],
                 "sha256": manifest["sha256"],
                 "packages": root["packages"],
-                "app": root["app"],
+                "app": manifest.get("app", root["app"]),
             }
         )
     return {"changed": False, "images": found}

@@ -57,8 +57,8 @@ def spec(tmp_path):
 def bake(spec: ImageSpec, store: Store):
     plan = _image.make_plan(spec, store, store)
     if plan.bake:
-        with _image.staged(plan, spec, store, store) as tree:
-            _image.carry_out(plan, spec, store, tree)
+        with _image.staged(plan, spec, store, store) as ready:
+            _image.carry_out(plan, spec, store, ready)
     elif plan.changed:
         _image.carry_out(plan, spec, store, None)
     return plan
@@ -130,8 +130,8 @@ def test_a_dry_run_checks_and_leaves_no_trace(spec, store_path):
     store = Store(store_path)
     with by_products(store, check_mode=True) as work:
         plan = _image.make_plan(spec, store, work)
-        with _image.staged(plan, spec, store, work) as tree:
-            assert tree.find("/usr/bin/prog")
+        with _image.staged(plan, spec, store, work) as ready:
+            assert ready.tree.find("/usr/bin/prog")
     assert plan.changed
     assert not store_path.exists()
     assert bake(spec, store).digest == plan.digest
