@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 _COLOURS = {"kiln": "#c8502d", "linux": "#5b7ba6"}
-_WIDTH, _ROW, _LEFT, _BAR = 860, 62, 190, 430
+_WIDTH, _ROW, _LEFT, _BAR = 880, 62, 210, 400
 
 
 def _bar(y: int, name: str, value: float, largest: float, text: str) -> str:

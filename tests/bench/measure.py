@@ -8,13 +8,18 @@ import select
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from guests import BenchError, Guest, free_port
+from guests import BenchError, Guest, cpu_seconds, free_port
 
 # A new attempt this often: the user-mode network repeats a lost first packet only after long
 # pauses, which would be measured in place of the guest.
 _ATTEMPT_SECONDS = 0.02
 _IN_FLIGHT = 20
+# Between these the smallest memory is looked for.
+_TOO_LITTLE_MIB, _PLENTY_MIB = 8, 128
 
 
 class _Attempts:
@@ -108,37 +113,69 @@ def answers(guest: Guest, memory_mib: int, accel: str, limit: float) -> bool:
             return said == b"+OK\r\n$5\r\nvalue\r\n"
 
 
-def smallest_memory(guest: Guest, accel: str, limit: float) -> int:
-    """The least number of MiB with which it answers, by halving the interval."""
-    low, high = 8, 128
-    if not answers(guest, high, accel, limit):
+def smallest_memory(
+    guest: Guest, accel: str, limit: float, told: Callable[[int, bool], None]
+) -> int:
+    """The least number of MiB with which it answers, by halving the interval.
+
+    A size has failed when two starts did not answer, so that a busy host is not taken for want of
+    memory. `told` hears of every size that was tried.
+    """
+
+    def enough(size: int) -> bool:
+        found = any(answers(guest, size, accel, limit) for _ in range(2))
+        told(size, found)
+        return found
+
+    low, high = _TOO_LITTLE_MIB, _PLENTY_MIB
+    if not enough(high):
         raise BenchError(f"{guest.name} does not answer with {high} MiB")
     while high - low > 1:
         middle = (low + high) // 2
-        if answers(guest, middle, accel, limit):
+        if enough(middle):
             high = middle
         else:
             low = middle
     return high
 
 
-def rates(guest: Guest, memory_mib: int, accel: str, requests: dict[int, int]) -> dict[str, float]:
-    """Requests a second of SET and GET for each depth of pipelining, by redis-benchmark."""
+@dataclass
+class Rate:
+    """Requests a second: of the clock, and of what the guest's CPU used of the host's."""
+
+    clock: float
+    guest_cpu: float
+
+
+class Served:
+    """A guest that runs and answers."""
+
+    def __init__(self, guest: Guest, port: int, process: subprocess.Popen[bytes]) -> None:
+        self.guest = guest
+        self._port = port
+        self._process = process
+
+    def rate(self, test: str, depth: int, count: int) -> Rate:
+        """One run of redis-benchmark: SET or GET, 50 connections."""
+        command = ["redis-benchmark", "-p", str(self._port), "-t", test.lower(), "-n", str(count)]
+        command += ["-c", "50", "-P", str(depth), "--csv"]
+        before = cpu_seconds(self._process.pid)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        used = cpu_seconds(self._process.pid) - before
+        if done.returncode:
+            said = (done.stderr + done.stdout).strip().splitlines()[-3:]
+            raise BenchError(f"redis-benchmark against {self.guest.name}: " + " ".join(said))
+        for row in csv.reader(io.StringIO(done.stdout)):
+            if row and row[0] == test:
+                return Rate(float(row[1]), count / used)
+        raise BenchError(f"redis-benchmark told no rate of {self.guest.name}: {done.stdout}")
+
+
+@contextmanager
+def serving(guest: Guest, memory_mib: int, accel: str) -> Iterator[Served]:
+    """The guest, started and answering, for as long as the block lasts."""
     port = free_port()
-    found: dict[str, float] = {}
     with guest.running(port, memory_mib, accel) as process:
         if wait_for_pong(port, 60, process) is None:
-            raise BenchError(f"{guest.name} did not answer within 60 s")
-        for depth, count in requests.items():
-            command = ["redis-benchmark", "-p", str(port), "-t", "set,get", "-n", str(count)]
-            command += ["-c", "50", "-P", str(depth), "--csv"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-            if done.returncode:
-                said = (done.stderr + done.stdout).strip().splitlines()[-3:]
-                raise BenchError(f"redis-benchmark against {guest.name}: " + " ".join(said))
-            for row in csv.reader(io.StringIO(done.stdout)):
-                if row and row[0] in ("SET", "GET"):
-                    found[f"{row[0]} -P {depth}"] = float(row[1])
-    if len(found) != 2 * len(requests):
-        raise BenchError(f"redis-benchmark told no rates of {guest.name}")
-    return found
+            raise BenchError(f"{guest.name} did not answer within 60 s; see {guest.name}.console")
+        yield Served(guest, port, process)
