@@ -3,13 +3,13 @@
 // the JVM rely on it.
 #include "linux/exec.hh"
 
-#include "arch/x86_64/vector_state.hh"
 #include "core/entropy.hh"
 #include "core/log.hh"
 #include "fs/stat.hh"
 #include "fs/vfs.hh"
 #include "linux/auxv.hh"
 #include "linux/elf.hh"
+#include "linux/signal_frame.hh"
 #include "linux/vdso_image.hh"
 #include "mm/address_space.hh"
 #include "mm/shrinker.hh"
@@ -239,17 +239,12 @@ u64 hardware_capabilities() {
     return edx;
 }
 
-// HWCAP2_FSGSBASE, where the program may use these instructions.
-u64 more_capabilities() {
-    u64 cr4 = 0;
-    asm volatile("mov %%cr4, %0" : "=r"(cr4));
-    return (cr4 >> 16 & 1) != 0 ? 2 : 0;
-}
-
-// What a signal frame needs at the most: the fixed part, alignment, vector state with its magic.
+// What a signal frame needs at the most, which is what Linux says on the same CPU: its figure covers
+// the frames of 32-bit programs, which are larger than ours.
 u64 signal_stack_minimum() {
-    constexpr u64 frame = 440, alignment = 64 + 15, magic = 4;
-    return align_up(frame + alignment + vector_state_size() + magic, 16);
+    constexpr u64 frame = 736 + 112, alignment = 63 + 15;
+    static_assert(frame >= sizeof(user_rt_sigframe));
+    return align_up(frame + alignment + signal_vector_size(), 16);
 }
 
 result<void> map_stack(u64 top, u64 size, bool executable) {
@@ -294,7 +289,8 @@ result<u64> make_stack(const program_request& request, std::string_view executab
     wanted.entry = program.entry();
     wanted.vdso = TRY(map_vdso(top));
     wanted.hwcap = hardware_capabilities();
-    wanted.hwcap2 = more_capabilities();
+    // Not HWCAP2_FSGSBASE: whoever may write FS by that flag may write GS, which is the kernel's.
+    wanted.hwcap2 = 0;
     wanted.signal_stack_minimum = signal_stack_minimum();
     stack_image image = TRY(build_stack(wanted));
     TRY(map_stack(top, image.bytes.size(), program.program.executable_stack));

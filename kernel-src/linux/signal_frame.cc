@@ -21,15 +21,17 @@ inline constexpr u64 restorable_flags = 0x50dd5;
 static_assert((restorable_flags & (flag_if | 0x3000 | 0x4000)) == 0);
 
 inline constexpr usize vector_alignment = 64;
+inline constexpr usize legacy_alignment = 16;  // what FXRSTOR asks for
 inline constexpr usize xsave_header_offset = 512;
-
-usize frame_vector_size() {
-    return vector_state_size() + (vector_state_uses_xsave() ? sizeof(u32) : 0);
-}
+inline constexpr usize xsave_header_size = 64;
+inline constexpr usize mxcsr_offset = 24;
+inline constexpr u32 default_mxcsr = 0x1f80;
+// Features of the XSAVE header: x87 and SSE, which every frame has; SSE and AVX, which load MXCSR.
+inline constexpr u64 legacy_features = 3, mxcsr_features = 6;
 
 // The thread's buffer, aligned, with room for magic2.
 result<std::span<std::byte>> vector_buffer(task& self) {
-    const usize wanted = frame_vector_size();
+    const usize wanted = signal_vector_size();
     if (self.vector_area.empty()) {
         TRY(self.vector_area.resize(wanted + vector_alignment));
     }
@@ -50,6 +52,9 @@ result<void> push_vector_state(task& self, u64 to) {
                     .state_size = static_cast<u32>(size),
                     .padding = {}};
         store<u32>(area.data() + size, fp_magic2);
+        // Their bytes are there also when they were not in use, for handlers that know of no header.
+        std::byte* header = area.data() + xsave_header_offset;
+        store<u64>(header, load<u64>(header) | legacy_features);
     }
     __builtin_memcpy(area.data() + fp_software_offset, &software, sizeof(software));
     return copy_to_user(to, area.data(), area.size());
@@ -71,7 +76,7 @@ result<frame_place> place_frame(const trap_frame& frame, const task& self,
         on_alternate = true;
     }
     frame_place place{};
-    place.vector_state = align_down(sp - frame_vector_size(), vector_alignment);
+    place.vector_state = align_down(sp - signal_vector_size(), vector_alignment);
     // The ABI wants rsp + 8 to be a multiple of 16 where a function begins.
     place.frame = align_down(place.vector_state - sizeof(user_rt_sigframe), 16) - 8;
     if (on_alternate && (place.frame <= alternate.base ||
@@ -128,16 +133,47 @@ void take_registers(trap_frame& to, const user_sigcontext& from) {
     to.rflags = (from.rflags & restorable_flags) | flag_if | flag_reserved;
 }
 
-// Whether the frame carries a whole XSAVE image, by its magic numbers.
-bool has_xsave_image(u64 address, const fp_software_bytes& software) {
+// Whether the frame carries a whole XSAVE image, by its magic numbers. One that does not is taken for a
+// legacy image, as on Linux.
+result<bool> has_xsave_image(u64 address, const fp_software_bytes& software) {
     if (!vector_state_uses_xsave() || software.magic1 != fp_magic1 ||
-        software.state_size < fxsave_size + 64 || software.state_size > vector_state_size() ||
-        software.extended_size < software.state_size + sizeof(u32)) {
+        software.state_size < fxsave_size + xsave_header_size ||
+        software.state_size > vector_state_size() || software.state_size > software.extended_size) {
         return false;
     }
     u32 magic2 = 0;
-    return copy_from_user(&magic2, address + software.state_size, sizeof(magic2)).ok() &&
-           magic2 == fp_magic2;
+    TRY(copy_from_user(&magic2, address + software.state_size, sizeof(magic2)));
+    return magic2 == fp_magic2;
+}
+
+result<void> read_legacy_image(std::span<std::byte> area, u64 address) {
+    if (!is_aligned(address, legacy_alignment)) {
+        return err::fault;
+    }
+    TRY(copy_from_user(area.data(), address, fxsave_size));
+    if (vector_state_uses_xsave()) {
+        store<u64>(area.data() + xsave_header_offset, legacy_features);
+    }
+    return {};
+}
+
+// What the frame's software bytes do not name gets its initial values, whatever the header says.
+result<void> read_xsave_image(std::span<std::byte> area, u64 address,
+                              const fp_software_bytes& software) {
+    if (!is_aligned(address, vector_alignment)) {
+        return err::fault;
+    }
+    TRY(copy_from_user(area.data(), address, software.state_size));
+    std::byte* header = area.data() + xsave_header_offset;
+    const u64 present = load<u64>(header);
+    if ((present & ~vector_state_features()) != 0) {
+        return err::inval;
+    }
+    store<u64>(header, present & software.features);
+    if ((software.features & vector_state_features() & mxcsr_features) == 0) {
+        store<u32>(area.data() + mxcsr_offset, default_mxcsr);
+    }
+    return {};
 }
 
 result<void> pop_vector_state(task& self, u64 address) {
@@ -147,22 +183,17 @@ result<void> pop_vector_state(task& self, u64 address) {
     }
     std::span<std::byte> area = TRY(vector_buffer(self)).first(vector_state_size());
     __builtin_memset(area.data(), 0, area.size());
-    TRY(copy_from_user(area.data(), address, fxsave_size));
     fp_software_bytes software{};
-    __builtin_memcpy(&software, area.data() + fp_software_offset, sizeof(software));
-    u64 present = 3;  // x87 and SSE
-    if (has_xsave_image(address, software)) {
-        TRY(copy_from_user(area.data(), address, software.state_size));
-        present = load<u64>(area.data() + xsave_header_offset) & software.features &
-                  vector_state_features();
-    }
-    if (vector_state_uses_xsave()) {
-        __builtin_memset(area.data() + xsave_header_offset, 0, 64);
-        store<u64>(area.data() + xsave_header_offset, present);
+    TRY(copy_from_user(&software, address + fp_software_offset, sizeof(software)));
+    if (TRY(has_xsave_image(address, software))) {
+        TRY(read_xsave_image(area, address, software));
+    } else {
+        TRY(read_legacy_image(area, address));
     }
     return load_vector_state(area);
 }
 
+// In Linux's order: where the vector state is refused, the mask and the registers have changed already.
 result<void> return_from_handler(task& self, trap_frame& frame) {
     const u64 address = frame.rsp - sizeof(u64);  // the return address has been popped
     user_ucontext context;
@@ -170,9 +201,12 @@ result<void> return_from_handler(task& self, trap_frame& frame) {
     if (context.registers.rip >= user_end) {
         return err::fault;
     }
-    TRY(pop_vector_state(self, context.registers.fpstate));
-    take_registers(frame, context.registers);
     change_mask(context.mask);
+    take_registers(frame, context.registers);
+    if (const auto popped = pop_vector_state(self, context.registers.fpstate); !popped.ok()) {
+        reset_vector_state();
+        return popped;
+    }
     // Linux ignores what is wrong with the stack here, too.
     static_cast<void>(change_altstack(self, context.stack, frame.rsp));
     return {};
@@ -211,6 +245,10 @@ result<void> enter_handler(trap_frame& frame, task& self, const signal_info& inf
     return {};
 }
 
+usize signal_vector_size() {
+    return vector_state_size() + (vector_state_uses_xsave() ? sizeof(u32) : 0);
+}
+
 bool on_altstack(const alternate_stack& stack, u64 sp) {
     if ((static_cast<u32>(stack.flags) & ss_flag::autodisarm) != 0) {
         return false;
@@ -225,7 +263,7 @@ SYSCALL(rt_sigreturn) {
     // Whatever was interrupted is settled: the restored rax is not this call's result.
     frame.vector = syscall_vector + 1;
     if (!return_from_handler(self, frame).ok()) {
-        force_segv(self, signo::segv);
+        force_segv(self, 0);
     }
     return static_cast<i64>(frame.rax);
 }

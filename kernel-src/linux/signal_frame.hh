@@ -58,4 +58,7 @@ inline constexpr u16 user_data_selector = 0x2b;
 
 inline constexpr u64 red_zone_size = 128;
 
+// Bytes of vector state in a signal frame, with the trailing magic2.
+usize signal_vector_size();
+
 }  // namespace kiln

@@ -6,6 +6,7 @@ A program is one C or C++ file.  Directives in its head comment, one a line:
     @build static|static-pie|musl|musl-static|cxx|nopie [FLAG...]   how it is linked
     @with FILE...       further sources in the same folder, built as shared libraries lib*.so
     @smp N...           numbers of CPUs to run with (default 1; thread, mem, sock: 1 2)
+    @cpu MODEL...       models of CPU, as QEMU's -cpu names them, to run on (default max)
     @args WORD...       @env K=V...       @stdin TEXT (escapes as in Python)
     @memory SIZE        @timeout SECONDS
     @differs "a line of Linux's output" => "the line expected of Kiln"
@@ -69,6 +70,7 @@ class Program:
     flags: list[str] = field(default_factory=list)
     libraries: list[str] = field(default_factory=list)
     smp: list[int] = field(default_factory=list)
+    cpu: list[str] = field(default_factory=lambda: ["max"])
     args: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     stdin: bytes = b""
@@ -81,6 +83,21 @@ class Program:
     def inside(self) -> str:
         """Path in the image."""
         return f"/t/{self.name}"
+
+
+@dataclass
+class Machine:
+    """A guest that a program is run in."""
+
+    program: Program
+    smp: int
+    cpu: str
+
+    @property
+    def name(self) -> str:
+        """The program's name and what of the guest is not usual."""
+        smp = "" if self.smp == 1 else f"@smp{self.smp}"
+        return self.program.name + smp + ("" if self.cpu == "max" else f"@{self.cpu}")
 
 
 @dataclass
@@ -118,6 +135,8 @@ def _apply(program: Program, word: str, text: str) -> None:
         program.libraries = text.split()
     elif word == "smp":
         program.smp = [int(part) for part in text.split()]
+    elif word == "cpu":
+        program.cpu = text.split()
     elif word == "args":
         program.args = shlex.split(text)
     elif word == "env":
@@ -205,18 +224,18 @@ def _compile(command: list[str], result: pathlib.Path, inputs: list[pathlib.Path
 def build(program: Program) -> None:
     """Compile a program and its own libraries into the image's tree."""
     folder = BUILD / "tree" / "t"
-    header = HERE / "include" / "t.h"
+    headers = sorted((HERE / "include").glob("*.h"))
     for library in program.libraries:
         source = HERE / "lib" / library
         result = folder / f"lib{source.stem}.so"
         _compile(
             [*COMPILERS["dynamic"], *FLAGS, "-shared", "-fPIC", "-o", str(result), str(source)],
             result,
-            [source, header],
+            [source, *headers],
         )
     result = folder / program.name
     command = [*COMPILERS[program.build], *FLAGS, "-o", str(result), str(program.source)]
-    _compile([*command, *program.flags], result, [program.source, header])
+    _compile([*command, *program.flags], result, [program.source, *headers])
 
 
 def build_all(programs: list[Program], jobs: int) -> None:
@@ -291,17 +310,24 @@ def run_on_host(program: Program) -> Ending:
     return Ending(status, done.stdout.decode(errors="backslashreplace"))
 
 
-def run_in_guest(program: Program, image: pathlib.Path, smp: int, extra: list[str]) -> Ending:
+def run_in_guest(machine: Machine, image: pathlib.Path, extra: list[str]) -> Ending:
     """The same program on Kiln."""
+    program = machine.program
+    environment = dict(os.environ)
+    if machine.cpu != "max":
+        given = environment.get("KILN_QEMU_ARGS", "")
+        environment["KILN_QEMU_ARGS"] = f"{given} -cpu {machine.cpu}"
     with tempfile.TemporaryDirectory(prefix="kiln-test-") as folder:
         status_file = os.path.join(folder, "status")
-        command = [str(TOP / "kernel-src" / "run"), "--root", str(image), "--smp", str(smp)]
+        command = [str(TOP / "kernel-src" / "run"), "--root", str(image), "--smp", str(machine.smp)]
         command += ["--memory", program.memory, "--timeout", str(program.timeout)]
         command += ["--cwd", "/tmp", "--status-file", status_file, *extra]
         for key, value in (ENVIRONMENT | program.env).items():
             command += ["--env", f"{key}={value}"]
         command += ["--", program.inside, *program.args]
-        done = subprocess.run(command, input=program.stdin, capture_output=True, check=False)
+        done = subprocess.run(
+            command, input=program.stdin, capture_output=True, env=environment, check=False
+        )
         with open(status_file, encoding="utf-8") as stream:
             told = json.load(stream)
     return Ending(
@@ -362,13 +388,13 @@ def _first_differences(wanted: list[str], found: list[str]) -> list[str]:
     return told
 
 
-def compare(program: Program, image: pathlib.Path, smp: int, extra: list[str]) -> Finding:
+def compare(machine: Machine, image: pathlib.Path, extra: list[str]) -> Finding:
     """Run both and judge."""
     begun = time.monotonic()
-    name = program.name if smp == 1 else f"{program.name}@smp{smp}"
+    program, name = machine.program, machine.name
     try:
         wanted = expected_of_kiln(program, run_on_host(program))
-        found = run_in_guest(program, image, smp, extra)
+        found = run_in_guest(machine, image, extra)
         detail = difference(wanted, found)
         summary = detail or f"{wanted.output.count(chr(10))} lines, {wanted.status}"
         return Finding(name, not detail, summary, time.monotonic() - begun)
@@ -397,11 +423,17 @@ def run_all(
     """Every program at each of its numbers of CPUs, a few at a time."""
     extra = ["--kernel", options.kernel] if options.kernel else []
     pending = read_pending()
-    rounds = [(p, n) for p in programs for n in p.smp if not options.smp or n == options.smp]
+    rounds = [
+        Machine(program, smp, cpu)
+        for program in programs
+        for smp in program.smp
+        for cpu in program.cpu
+        if not options.smp or smp == options.smp
+    ]
     findings = []
     lines: list[str] = []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        tasks = [pool.submit(compare, program, image, smp, extra) for program, smp in rounds]
+        tasks = [pool.submit(compare, machine, image, extra) for machine in rounds]
         for task in concurrent.futures.as_completed(tasks):
             finding = task.result()
             finding.pending = finding.name in pending or finding.name.split("@")[0] in pending

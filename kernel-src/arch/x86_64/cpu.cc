@@ -5,6 +5,7 @@
 
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/trap_frame.hh"
+#include "arch/x86_64/vector_routines.hh"
 #include "core/log.hh"
 #include "core/page.hh"
 
@@ -154,6 +155,7 @@ void set_cpu_count(u32 count) {
 void cpu_prepare(u32 number, u32 apic_id) {
     if (number == 0) {
         fill_idt();
+        find_vector_features();
     }
     cpu* made = allocate_cpu(number);
     cpus[number] = made;
@@ -173,6 +175,7 @@ void cpu_load(u32 number) {
     write_msr(msr::gs_base, reinterpret_cast<u64>(&me));
     load_system_call_registers();
     load_control_registers();
+    enable_vector_features();
 }
 
 u64 interrupts_save_and_disable() {

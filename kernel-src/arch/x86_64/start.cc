@@ -7,6 +7,7 @@
 #include "arch/x86_64/cpu.hh"
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/smp.hh"
+#include "arch/x86_64/vector_routines.hh"
 #include "core/heap.hh"
 #include "core/log.hh"
 #include "drivers/acpi/acpi.hh"
@@ -27,6 +28,7 @@ extern "C" [[noreturn]] void start_first_cpu(u64 start_info) {
     serial_init();
     cpu_prepare(0, 0);
     cpu_load(0);
+    choose_vector_routines();
     boot_thread.stack_top = reinterpret_cast<u64>(boot_stack_top);
     adopt_boot_thread(boot_thread, "idle/0");
     const boot_information& information = read_start_info(start_info);

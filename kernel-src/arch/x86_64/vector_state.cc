@@ -1,9 +1,9 @@
-// FXSAVE format: x87 and SSE (Intel SDM vol. 1, 10.5.1). XSAVE is not enabled, so programs see no AVX
-// and use none.
-//
 // A thread's registers stay in the CPU until another application thread needs it: `vector_owner` of
 // the CPU and `vector_cpu` of the thread agree as long as they are there. With several CPUs they are
 // stored whenever the thread leaves, because it may go on elsewhere.
+//
+// A thread's area has the format of the routines chosen at boot (vector_routines.hh); signal frames
+// have the standard one, which is made from the registers themselves.
 #include "arch/x86_64/vector_state.hh"
 
 #include <algorithm>
@@ -11,29 +11,16 @@
 #include "arch/x86_64/cpu.hh"
 #include "arch/x86_64/machine.hh"
 #include "arch/x86_64/msr.hh"
+#include "arch/x86_64/vector_routines.hh"
 #include "lib/bytes.hh"
 
 namespace kiln {
 namespace {
 
-constexpr usize fxsave_size = 512;
-constexpr usize mxcsr_offset = 24;
-constexpr usize mxcsr_mask_offset = 28;
-constexpr u32 default_mxcsr = 0x1f80;
-constexpr u16 default_x87_control = 0x37f;
-
-void save_registers(std::byte* area) {
-    asm volatile("fxsave64 (%0)" : : "r"(area) : "memory");
-}
-
-void restore_registers(const std::byte* area) {
-    asm volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
-}
-
 // The registers of `owner` are in this CPU and may not be lost.
 void store_owner(cpu& me, thread& owner) {
     if (me.vector_owner == &owner && owner.vector_cpu == me.number) {
-        save_registers(owner.vectors);
+        the_vectors.save(owner.vectors);
     }
 }
 
@@ -45,78 +32,100 @@ void take_registers(cpu& me, thread& next) {
         store_owner(me, *me.vector_owner);
         me.vector_owner->vector_cpu = max_cpus;
     }
-    restore_registers(next.vectors);
+    the_vectors.restore(next.vectors);
     me.vector_owner = &next;
     next.vector_cpu = me.number;
 }
 
-u32 supported_mxcsr() {
-    alignas(16) std::byte area[fxsave_size];
-    save_registers(area);
-    const u32 mask = load<u32>(area + mxcsr_mask_offset);
-    return mask == 0 ? 0xffbf : mask;
+constexpr usize mxcsr_offset = vector_mxcsr_offset;
+constexpr usize header_offset = vector_legacy_size;
+constexpr usize xmm_offset = 160, xmm_end = 416;
+
+u64 features_in(const std::byte* area) {
+    return load<u64>(area + header_offset);
+}
+
+// As XRSTOR would refuse it (Intel SDM vol. 1, 13.8): unknown features, a compacted or a reserved format.
+bool valid_header(const std::byte* area) {
+    return (features_in(area) & ~the_vectors.features) == 0 && load<u64>(area + header_offset + 8) == 0 &&
+           load<u64>(area + header_offset + 16) == 0;
+}
+
+// Moves have no notion of SSE registers that are not in use.
+void restore_by_moves(std::byte* area) {
+    if ((features_in(area) & xfeature::sse) == 0) {
+        std::fill(area + xmm_offset, area + xmm_end, std::byte{0});
+    }
+    vector_restore_by_moves(area, the_vectors.features);
+}
+
+void restore_initial() {
+    alignas(64) std::byte area[vector_legacy_size + vector_header_size];
+    make_initial_vectors(area, sizeof(area));
+    restore_standard_vectors(area);
 }
 
 }  // namespace
 
 usize vector_state_size() {
-    return fxsave_size;
+    return the_vectors.standard_size;
 }
 
 u64 vector_state_features() {
-    return 3;
+    return the_vectors.features;
 }
 
 bool vector_state_uses_xsave() {
-    return false;
+    return the_vectors.xsave;
 }
 
 void store_vector_state(std::span<std::byte> area) {
-    alignas(16) std::byte state[fxsave_size]{};
+    if (the_vectors.xsave) {
+        std::fill_n(area.data() + header_offset, vector_header_size, std::byte{0});
+    }
     const u64 saved = interrupts_save_and_disable();
-    save_registers(state);
+    if (the_vectors.xsave && the_vectors.by_moves) {
+        make_initial_vectors(area.data(), xmm_offset);
+        vector_save_by_moves(area.data(), the_vectors.features);
+    } else {
+        save_standard_vectors(area.data());
+    }
     interrupts_restore(saved);
-    std::copy_n(state, std::min(area.size(), fxsave_size), area.data());
 }
 
-result<void> load_vector_state(std::span<const std::byte> area) {
-    alignas(16) std::byte state[fxsave_size];
-    if (area.size() < fxsave_size) {
-        return err::inval;
-    }
-    std::copy_n(area.data(), fxsave_size, state);
-    if ((load<u32>(state + mxcsr_offset) & ~supported_mxcsr()) != 0) {
+result<void> load_vector_state(std::span<std::byte> area) {
+    if ((load<u32>(area.data() + mxcsr_offset) & ~the_vectors.mxcsr_mask) != 0 ||
+        (the_vectors.xsave && !valid_header(area.data()))) {
         return err::inval;
     }
     const u64 saved = interrupts_save_and_disable();
-    restore_registers(state);
+    if (the_vectors.xsave && the_vectors.by_moves) {
+        restore_by_moves(area.data());
+    } else {
+        restore_standard_vectors(area.data());
+    }
     interrupts_restore(saved);
     return {};
 }
 
 void reset_vector_state() {
-    alignas(16) std::byte state[fxsave_size]{};
-    store<u16>(state, default_x87_control);
-    store<u32>(state + mxcsr_offset, default_mxcsr);
     const u64 saved = interrupts_save_and_disable();
-    restore_registers(state);
+    restore_initial();
     interrupts_restore(saved);
 }
 
 result<std::byte*> copy_vector_area() {
-    auto* area = static_cast<std::byte*>(::operator new(fxsave_size, std::nothrow));
+    auto* area = static_cast<std::byte*>(::operator new(the_vectors.area_size, std::nothrow));
     if (area == nullptr) {
         return err::nomem;
     }
+    KILN_ASSERT(is_aligned(reinterpret_cast<u64>(area), 64));  // the heap's classes of this size are
+    make_initial_vectors(area, the_vectors.area_size);
     if (current_thread().is_user) {
         const u64 saved = interrupts_save_and_disable();
-        save_registers(area);
+        the_vectors.save(area);
         interrupts_restore(saved);
-        return area;
     }
-    std::fill_n(area, fxsave_size, std::byte{0});
-    store<u16>(area, default_x87_control);
-    store<u32>(area + mxcsr_offset, default_mxcsr);
     return area;
 }
 

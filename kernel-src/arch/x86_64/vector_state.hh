@@ -16,10 +16,10 @@ usize vector_state_size();
 u64 vector_state_features();
 bool vector_state_uses_xsave();
 
-// Stores the current thread's registers, or loads them; the area is aligned to 64 bytes and in kernel
-// memory. load refuses reserved bits (err::inval) instead of faulting.
+// Stores the current thread's registers, or loads them; the area is aligned to 64 bytes, in kernel
+// memory and of vector_state_size(). load refuses what XRSTOR would fault on (err::inval).
 void store_vector_state(std::span<std::byte> area);
-result<void> load_vector_state(std::span<const std::byte> area);
+result<void> load_vector_state(std::span<std::byte> area);
 // The state in which a program starts.
 void reset_vector_state();
 
