@@ -21,7 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _base, _disks, _packages
+from ansible_collections.kiln.unikernel.plugins.module_utils import (
+    _app,
+    _base,
+    _disks,
+    _packages,
+    _papers,
+)
 from ansible_collections.kiln.unikernel.plugins.module_utils._base import Base
 from ansible_collections.kiln.unikernel.plugins.module_utils._disks import DiskSpec
 from ansible_collections.kiln.unikernel.plugins.module_utils._elf import read_elf
@@ -43,7 +49,7 @@ KIND = "images"
 ROOT = "root.erofs"
 
 # Raise when the same inputs begin to give other bytes.
-BAKER = 1
+BAKER = 2
 # 1980-01-01, the oldest time that every archive format can say.
 TIMESTAMP = 315532800
 _NAMESPACE = uuid.UUID("6f6f2f0e-57a5-5f0c-9d0b-6b696c6e0002")
@@ -135,7 +141,7 @@ def make_plan(spec: ImageSpec, store: Store, work: Store) -> ImagePlan:
         )
     root = {
         "app": spec.app,
-        "baker": [BAKER, _mkfs_version()],
+        "baker": [BAKER, _mkfs_version(), _papers.WRITER],
         "compression": spec.compression,
         "exclude": spec.exclude,
         "files": files,
@@ -222,6 +228,7 @@ def staged(plan: ImagePlan, spec: ImageSpec, store: Store, work: Store) -> Itera
         for package in plan.lock.packages:
             place = _packages.deb(work if package in absent else store, package)
             tree.add_package(place, f"{package.name} {package.version}", chosen)
+        tree.settle_copyrights()
         for item in spec.files:
             _add_item(tree, item)
         app = _base.resolve(spec.app, tree) if spec.base else spec.app
@@ -273,15 +280,25 @@ def _bake(plan: ImagePlan, spec: ImageSpec, store: Store, ready: Staged) -> None
         content = sha256[ROOT]
         if spec.disk:
             content = sha256[_disks.RAW] = _disks.make(spec.disk, made / ROOT, made)
+        inputs = {key: value for key, value in plan.after.items() if key != "digest"}
+        for path in sorted(made.iterdir()):
+            sha256[path.name] = sha256.get(path.name) or digest_file(path)
+        there = {name: value for name, value in sha256.items() if (made / name).exists()}
+        _papers.write(
+            (spec.name, plan.digest, content),
+            inputs,
+            plan.lock.requested,
+            ready.tree,
+            spec.disk.kernel if spec.disk else None,
+            made,
+            there,
+        )
         manifest = {
             "name": spec.name,
             "app": ready.app,
             "content": content,
-            "inputs": {key: value for key, value in plan.after.items() if key != "digest"},
-            "sha256": {
-                path.name: sha256.get(path.name) or digest_file(path)
-                for path in sorted(made.iterdir())
-            },
+            "inputs": inputs,
+            "sha256": there | {name: digest_file(made / name) for name in _papers.NAMES},
         }
         write_json(made / "lock.json", plan.lock.as_json())
         store.publish(KIND, plan.digest, made, manifest)

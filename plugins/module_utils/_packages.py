@@ -32,7 +32,7 @@ ARCHITECTURE = "amd64"
 LOCK_VERSION = 1
 
 SERVES_THE_SYSTEM = frozenset(
-    "adduser cdebconf cron cron-daemon-common debconf dpkg-dev gcc-12-base init-system-helpers "
+    "adduser cdebconf cron cron-daemon-common debconf dpkg-dev init-system-helpers "
     "install-info libpam-modules libpam-runtime logrotate logsave lsb-base lsb-release mount "
     "passwd perl perl-base procps psmisc python3-minimal-hooks systemd systemd-sysv "
     "sysvinit-utils ucf udev usrmerge util-linux-extra".split()

@@ -32,6 +32,7 @@ _BASE_FILES = {
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
 _MAX_LINKS = 40
+_COPYRIGHT = re.compile(r"\./usr/share/doc/([^/]+)(/copyright)?")
 
 # Where ld.so looks when there is no cache file: glibc as Debian builds it, then musl.
 _GLIBC_FOLDERS = ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib"]
@@ -72,6 +73,9 @@ class Tree:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # Package → its copyright file's text, kept in the image or not.
+        self.copyrights: dict[str, str] = {}
+        self._same_copyright: dict[str, str] = {}
 
     def lay_out(self) -> None:
         """The folders, links and small files every image has, as far as they are not there yet."""
@@ -99,7 +103,25 @@ class Tree:
             unpacked.seek(0)
             with tarfile.open(fileobj=unpacked) as archive:
                 for member in archive:
+                    self._note_copyright(archive, member)
                     self._add_member(archive, member, shown, chosen)
+
+    def _note_copyright(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        """Remembers a package's copyright file; some packages link to the folder of another."""
+        found = _COPYRIGHT.fullmatch(member.name)
+        if found is None:
+            return
+        name, file = found.groups()
+        if member.issym() and file is None and "/" not in member.linkname:
+            self._same_copyright[name] = member.linkname
+        elif member.isfile() and file and (stream := archive.extractfile(member)):
+            self.copyrights[name] = stream.read().decode("utf-8", "replace")
+
+    def settle_copyrights(self) -> None:
+        """Follows the links, once all packages have been added."""
+        for name, other in self._same_copyright.items():
+            if other in self.copyrights:
+                self.copyrights.setdefault(name, self.copyrights[other])
 
     def _add_member(
         self, archive: tarfile.TarFile, member: tarfile.TarInfo, shown: str, chosen: Filter

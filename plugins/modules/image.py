@@ -21,7 +21,7 @@ description:
     followed; name such a package in O(packages) to have it.
 requirements:
   - mkfs.erofs (Debian package erofs-utils), apt and dpkg-deb
-  - jsonschema and pyelftools (Python libraries)
+  - jsonschema, pyelftools, cyclonedx-python-lib and spdx-tools (Python libraries)
 extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
@@ -212,6 +212,19 @@ ova:
   type: dict
   returned: when O(formats) has V(ova)
   sample: {vsphere: /home/user/.cache/kiln/images/76d8…/vsphere.ova}
+sbom:
+  description: Paths of the bills of materials, as CycloneDX 1.6 and as SPDX 2.3.
+  type: dict
+  returned: when O(state=present)
+  sample:
+    cyclonedx: /home/user/.cache/kiln/images/76d8…/sbom.cdx.json
+    spdx: /home/user/.cache/kiln/images/76d8…/sbom.spdx.json
+provenance:
+  description:
+    - Path of an in-toto statement with SLSA's provenance. It names inputs, digests and builder, and
+      its subjects are the files of the image.
+  type: str
+  returned: when O(state=present)
 size:
   description: Size of the EROFS image in bytes, null when it is not there yet.
   type: int
@@ -282,10 +295,12 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.kiln.unikernel.plugins.module_utils import (
     _app,
     _base,
+    _bom,
     _disks,
     _elf,
     _image,
     _ova,
+    _provenance,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._image_options import (
     ARGUMENT_SPEC,
@@ -324,6 +339,8 @@ def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
         "digest": plan.digest,
         "content_digest": manifest.get("content"),
         "root": str(root),
+        "sbom": {"cyclonedx": str(folder / _bom.CYCLONEDX), "spdx": str(folder / _bom.SPDX)},
+        "provenance": str(folder / _provenance.FILE),
         "size": root.stat().st_size if root.is_file() else None,
         "packages": plan.lock.as_json()["packages"],
         "app": app,
@@ -372,7 +389,11 @@ def main() -> None:
     run_module(
         body,
         ARGUMENT_SPEC,
-        {"jsonschema": _app.HAS_JSONSCHEMA, "pyelftools": _elf.HAS_ELFTOOLS},
+        {
+            "jsonschema": _app.HAS_JSONSCHEMA,
+            "pyelftools": _elf.HAS_ELFTOOLS,
+            **_bom.missing_libraries(),
+        },
         required_if=[("state", "present", ("argv", "oci"), True)],
     )
 

@@ -16,6 +16,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils import (
     _image_options,
     _ovf,
     _packages,
+    _papers,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._disks import DiskSpec
 from ansible_collections.kiln.unikernel.plugins.module_utils._image import FileItem, ImageSpec
@@ -29,6 +30,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
 
 from .elves import make_elf, write_kernel
 
+OVAS = ["vsphere.ova", "virtualbox.ova"]
 LOADER = "/lib64/ld-linux-x86-64.so.2"
 
 
@@ -207,7 +209,7 @@ def test_an_image_comes_in_every_format_and_says_what_its_disk_holds(spec, store
     assert all((folder / name).is_file() for name in _disks.FILES.values())
     manifest = store.manifest("images", plan.digest)
     assert manifest["content"] == manifest["sha256"]["disk.raw"]
-    assert set(manifest["sha256"]) == {"root.erofs", *_disks.FILES.values()}
+    assert set(manifest["sha256"]) == {"root.erofs", *_disks.FILES.values(), *_papers.NAMES}
     assert not _image.make_plan(replace(spec, disk=disk), store, store).changed
 
 
@@ -260,7 +262,7 @@ def test_an_image_comes_as_ova_files_that_hold_its_disk(spec, store_path, tmp_pa
     store = Store(store_path)
     plan = bake(replace(spec, disk=disk), store)
     manifest = store.manifest("images", plan.digest)
-    assert set(manifest["sha256"]) == {"root.erofs", "vsphere.ova", "virtualbox.ova"}
+    assert set(manifest["sha256"]) == {"root.erofs", *OVAS, *_papers.NAMES}
     for machine in machines:
         with tarfile.open(store.folder("images", plan.digest) / f"{machine.profile}.ova") as ova:
             (tmp_path / "x-disk1.vmdk").write_bytes(ova.extractfile("x-disk1.vmdk").read())

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the Kiln authors
+# BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
+"""What is in an image: the parts that a bill of materials lists, with versions and licences.
+
+The bill is written in two formats, by _cyclonedx and by _spdx, beside the image. Both say the same
+day as every file of the image does, and take their identities from the image's digest, so the same
+image has the same bill, byte by byte.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kiln.unikernel.plugins.module_utils._licences import Licence, licence_of
+from ansible_collections.kiln.unikernel.plugins.module_utils._tree import Tree
+
+CYCLONEDX = "sbom.cdx.json"
+SPDX = "sbom.spdx.json"
+# 1980-01-01, the time of every file of an image.
+CREATED = datetime(1980, 1, 1, tzinfo=UTC)
+SUPPLIER = "Kiln"
+
+_NAMESPACE = uuid.UUID("6f6f2f0e-57a5-5f0c-9d0b-6b696c6e0004")
+_HERE = "ansible_collections.kiln.unikernel.plugins.module_utils."
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that went in."""
+
+    kind: str  # package, kernel, file, container
+    name: str
+    version: str | None = None
+    sha256: str | None = None
+    licence: Licence | None = None
+    purl: str | None = None
+
+
+@dataclass(frozen=True)
+class Bill:
+    """All of an image."""
+
+    name: str
+    digest: str  # of the inputs
+    content: str  # SHA-256 of the raw disk, or of the root
+    parts: list[Part]
+
+    @property
+    def identity(self) -> uuid.UUID:
+        """The number of the bill."""
+        return uuid.uuid5(_NAMESPACE, f"{self.name}:{self.digest}:{self.content}")
+
+
+def missing_libraries() -> dict[str, bool]:
+    """Library → whether it is there, without the time that importing takes."""
+    names = {"cyclonedx-python-lib": "cyclonedx", "spdx-tools": "spdx_tools"}
+    return {name: importlib.util.find_spec(each) is not None for name, each in names.items()}
+
+
+def write(bill: Bill, folder: Path) -> None:
+    """Writes both bills. Their libraries take a second to load, so only who bakes waits for it."""
+    for name, module in ((CYCLONEDX, "_cyclonedx"), (SPDX, "_spdx")):
+        text: str = importlib.import_module(_HERE + module).render(bill)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def debian_parts(packages: Iterable[dict[str, Any]], copyrights: dict[str, str]) -> list[Part]:
+    """Debian packages: name and version, the digest where there is one, the licence."""
+    return [
+        Part(
+            kind="package",
+            name=item["name"],
+            version=item["version"],
+            sha256=item.get("sha256"),
+            licence=_licence(item["name"], copyrights),
+            purl=purl(item["name"], item["version"]),
+        )
+        for item in packages
+    ]
+
+
+def purl(name: str, version: str) -> str:
+    distribution = "ubuntu" if "ubuntu" in version else "debian"
+    quoted = version.replace("+", "%2B").replace(":", "%3A")
+    return f"pkg:deb/{distribution}/{name.replace('+', '%2B')}@{quoted}"
+
+
+def _licence(name: str, copyrights: dict[str, str]) -> Licence | None:
+    text = copyrights.get(name)
+    if not text:
+        return None
+    # Packages of one source often share one file: its text is then listed once.
+    return licence_of(min(each for each in copyrights if copyrights[each] == text), text)
+
+
+def installed(tree: Tree) -> list[Part]:
+    """The Debian packages that a base brought, by dpkg's records, distroless ones among them."""
+    records = [tree.find("/var/lib/dpkg/status")]
+    records += [path for path in tree.entries("/var/lib/dpkg/status.d") if _is_record(path)]
+    found = []
+    for path in filter(None, records):
+        for block in path.read_text(encoding="utf-8", errors="replace").split("\n\n"):
+            pairs = (line.partition(": ") for line in block.splitlines() if line[:1].strip())
+            fields = {key: value for key, _, value in pairs}
+            if {"Package", "Version"} <= set(fields) and fields.get(
+                "Status", " installed"
+            ).endswith(" installed"):
+                found.append({"name": fields["Package"], "version": fields["Version"]})
+    found.sort(key=lambda item: (item["name"], item["version"]))
+    texts = {item["name"]: _copyright(tree, item["name"]) for item in found}
+    return debian_parts(found, {name: text for name, text in texts.items() if text})
+
+
+def _is_record(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and path.suffix not in (".md5sums", ".list")
+
+
+def _copyright(tree: Tree, name: str) -> str | None:
+    path = tree.find(f"/usr/share/doc/{name}/copyright")
+    return path.read_text(encoding="utf-8", errors="replace") if path else None

@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the Kiln authors
+# BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
+"""Writes the papers of an image: bills of materials, and where it comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kiln.unikernel.plugins.module_utils import _bom, _provenance
+from ansible_collections.kiln.unikernel.plugins.module_utils._bom import Bill, Part
+from ansible_collections.kiln.unikernel.plugins.module_utils._licences import Licence
+from ansible_collections.kiln.unikernel.plugins.module_utils._store import digest_file, digest_value
+from ansible_collections.kiln.unikernel.plugins.module_utils._tree import Tree
+
+NAMES = (_bom.CYCLONEDX, _bom.SPDX, _provenance.FILE)
+# Raise when the same inputs begin to give other papers.
+WRITER = 1
+
+
+def write(
+    bill: tuple[str, str, str],
+    inputs: dict[str, Any],
+    requested: list[str],
+    tree: Tree,
+    kernel: Path | None,
+    made: Path,
+    sha256: dict[str, str],
+) -> None:
+    """Writes all papers into the folder `made`.
+
+    `bill` is the image's name, its digest, and the SHA-256 of its content; `sha256` those of its
+    files.
+    """
+    kernel_digest = digest_file(kernel) if kernel else None
+    parts = [
+        *_kernel_parts(inputs, kernel_digest),
+        *_bom.debian_parts(inputs["root"]["packages"], tree.copyrights),
+        *_base_parts(inputs["root"], tree),
+        *_file_parts(inputs["root"]["files"]),
+    ]
+    _bom.write(Bill(*bill, parts), made)
+    papers = {name: digest_file(made / name) for name in (_bom.CYCLONEDX, _bom.SPDX)}
+    value = _provenance.statement(
+        bill[0],
+        requested,
+        inputs,
+        _provenance.dependencies(inputs, kernel_digest),
+        sha256,
+        papers,
+    )
+    (made / _provenance.FILE).write_text(_provenance.render(value), encoding="utf-8")
+
+
+def _kernel_parts(inputs: dict[str, Any], digest: str | None) -> list[Part]:
+    if digest is None:
+        return []
+    build = inputs["disk"]["kernel"]
+    return [Part("kernel", "kiln", version=build, sha256=digest, licence=Licence("BSD-3-Clause"))]
+
+
+def _base_parts(root: dict[str, Any], tree: Tree) -> list[Part]:
+    """A container image or a folder, and the Debian packages that it says it has."""
+    if "oci" in root:
+        kind, _, value = root["oci"].partition(":")
+        whole = Part("container", "oci", root["oci"], value if kind == "sha256" else None)
+    elif "rootfs" in root:
+        whole = Part("container", "rootfs", digest_value(root["rootfs"]))
+    else:
+        return []
+    return [whole, *_bom.installed(tree)]
+
+
+def _file_parts(files: list[dict[str, Any]]) -> list[Part]:
+    """Single files with their SHA-256, folders with a digest of what they hold."""
+    return [
+        Part("file", item["dest"], sha256=item["content"])
+        if isinstance(item["content"], str)
+        else Part("file", item["dest"], version=digest_value(item["content"]))
+        for item in files
+    ]
