@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all bench fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-publish bench fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -36,6 +36,10 @@ test: ## All tests that fit in 30 minutes
 test-all: ## All tests, the long ones too
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py --all $(PARTS)
+
+test-publish: ## All tests of publishing
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/run_all.py publish publish-long
 
 bench: ## Kiln and a Debian guest side by side on the same emulator
 	@$(cd) tools/setup bench

@@ -87,6 +87,15 @@ def copy(tree: Path, wanted: set[str]) -> None:
             shutil.copy(TOP / name, target)
 
 
+def put_others(tree: Path) -> None:
+    """Puts the collections that ours stands on beside it, as tools/setup has installed them."""
+    place = tree.parents[1]
+    for folder in (TOP / ".venv/collections/ansible_collections").glob("[a-z]*/[a-z]*"):
+        target = place / folder.parent.name / folder.name
+        if not (target / "MANIFEST.json").exists():
+            shutil.copytree(folder, target, dirs_exist_ok=True)
+
+
 def put_stub(home: Path) -> None:
     """Puts the stub where ansible-test looks for what it has fetched before."""
     version = get_venv_packages(SimpleNamespace(version=PYTHON))["pip"].replace(".", "_")
@@ -102,6 +111,7 @@ def main() -> int:
     tree = base / ("units" if kernel else "rest") / "ansible_collections/kiln/unikernel"
     tree.mkdir(parents=True, exist_ok=True)
     copy(tree, listed(kernel))
+    put_others(tree)
     # A repository of its own: what ansible-test finds in the one above is ignored there.
     subprocess.run(["git", "init", "--quiet", str(tree)], check=True)
     put_stub(base / "home")

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.loaders
+import botocore.session
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
@@ -18,6 +20,14 @@ sys.path.insert(
 )
 
 from tests.rigs.ec2.rig import KEY, REGION, SECRET, Rig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_loader() -> None:
+    """Reads the descriptions of AWS' services once, not once a session of boto3."""
+    loader = botocore.loaders.create_loader()
+    botocore.loaders.create_loader = lambda *_args, **_rest: loader
+    botocore.session.create_loader = botocore.loaders.create_loader
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """What stands before moto: who may come in, faults that a test has asked for, and counts.
 
 A WSGI layer. `/rig` is the tests' own door: GET tells the counts, POST takes a JSON object with
-`reset`, `settings` (fields of world.Settings), `faults` or `expire`. A fault is
+`reset`, `recount`, `settings` (fields of
+world.Settings), `faults`, `clear` (of those) or `expire`. A fault is
 `{"operation": "PutSnapshotBlock", "kind": …, "after": N, "times": M}`; kinds are `throttle`,
 `server-error`, `drop` (the connection ends in mid-body), `drop-answer` (the work is done, the
 answer is lost) and `exit` (the server is gone).
@@ -54,7 +55,7 @@ class Door:
         if fault == "exit":
             os._exit(0)
         if fault == "drop":
-            environ["wsgi.input"].read(4096)
+            environ["wsgi.input"].read(min(4096, int(environ.get("CONTENT_LENGTH") or 0)))
             return hang_up(environ)
         refused = refusal(environ, scope) or overloaded(fault, scope[4] if scope else "")
         if refused:
@@ -113,6 +114,8 @@ class Door:
                 raise ValueError(f"no setting {key}")
             setattr(world.STATE.settings, key, value)
         self._faults += wanted.get("faults", [])
+        if wanted.get("clear"):
+            self._faults.clear()
         if wanted.get("expire"):
             for region in world.STATE.regions.values():
                 for snapshot in region.snapshots.values():

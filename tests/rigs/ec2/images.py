@@ -335,15 +335,21 @@ class StrictImages(EC2Response):
             self._image().deprecation = None
         return ActionResult({"Return": True})
 
-    def create_tags(self) -> Any:
-        """Moto's, for things that are there."""
-        self._check_tagged()
-        return super().create_tags()
+    def create_tags(self) -> ActionResult:
+        """Tags things that are there."""
+        tags = {tag["Key"]: tag["Value"] for tag in self._get_param("Tags", [])}
+        with LOCK:
+            self._check_tagged()
+            self.ec2_backend.create_tags(self._get_param("Resources", []), tags)
+        return ActionResult({})
 
-    def delete_tags(self) -> Any:
-        """Moto's, for things that are there."""
-        self._check_tagged()
-        return super().delete_tags()
+    def delete_tags(self) -> ActionResult:
+        """Takes tags from things that are there."""
+        tags = {tag["Key"]: tag.get("Value") for tag in self._get_param("Tags", [])}
+        with LOCK:
+            self._check_tagged()
+            self.ec2_backend.delete_tags(self._get_param("Resources", []), tags)
+        return ActionResult({})
 
     def _check_tagged(self) -> None:
         for name in self._get_param("Resources", []):

@@ -1,0 +1,120 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the Kiln authors
+# BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
+# Together with amazon.aws, which it imports, it runs under the
+# GNU General Public License v3.0+ (https://www.gnu.org/licenses/gpl-3.0.txt).
+"""Removes old images from EC2."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ec2_retention
+short_description: Remove old images from EC2
+version_added: 0.2.0
+author: The Kiln authors (@kiln-unikernel)
+description:
+  - Deregisters old AMIs that M(kiln.unikernel.ec2_image) has made, and deletes their snapshots.
+  - An image that a channel names, and the one that it would be rolled back to, always stay.
+extends_documentation_fragment:
+  - kiln.unikernel.kiln.changes
+  - kiln.unikernel.ec2
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+options:
+  name:
+    description: The images' name.
+    type: str
+    required: true
+  keep:
+    description: How many of the newest stay, in each region.
+    type: int
+  older_than:
+    description:
+      - Only images of at least this age go, a number with C(s), C(m), C(h), C(d) or C(w).
+      - With O(keep) given too, an image goes only when both let it go.
+    type: str
+seealso:
+  - module: kiln.unikernel.ec2_image
+  - module: kiln.unikernel.ec2_channel
+"""
+
+EXAMPLES = r"""
+- name: Keep the five newest, and all of the last thirty days
+  kiln.unikernel.ec2_retention:
+    name: redis
+    keep: 5
+    older_than: 30d
+    region: eu-central-1
+    regions: [eu-west-1, us-east-1]
+"""
+
+RETURN = r"""
+removed:
+  description: The AMIs that went, or in check mode would.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    region:
+      description: The region.
+      type: str
+    image_id:
+      description: The AMI.
+      type: str
+steps:
+  description: What was done, or in check mode would be.
+  type: list
+  elements: str
+  returned: always
+"""
+
+from typing import Any
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.kiln.unikernel.plugins.module_utils._ec2 import Cloud
+from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_channels import (
+    Retention,
+    plan_retained,
+)
+from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_module import (
+    regions_of,
+    result_of,
+    run_ec2_module,
+)
+from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_steps import Remover
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
+    PublishError,
+    parse_age,
+)
+
+
+def body(module: AnsibleAWSModule, cloud: Cloud) -> dict[str, Any]:
+    """Plans, and carries the plan out unless in check mode."""
+    params = module.params
+    if (params["keep"] or 0) < 0:
+        raise PublishError("keep is a number of images, 0 or more.")
+    age = parse_age(params["older_than"]) if params["older_than"] else None
+    rule = Retention(params["keep"], age)
+    plan = plan_retained(cloud, regions_of(module, cloud), params["name"], rule)
+    if not module.check_mode:
+        Remover(cloud).run(plan)
+    removed = [{"region": step.where, "image_id": step.detail} for step in plan.steps]
+    return result_of(f"ec2_retention {params['name']}", plan, removed=removed)
+
+
+def main() -> None:
+    """Runs the module."""
+    run_ec2_module(
+        body,
+        {
+            "name": {"type": "str", "required": True},
+            "keep": {"type": "int"},
+            "older_than": {"type": "str"},
+        },
+        required_one_of=[("keep", "older_than")],
+    )
+
+
+if __name__ == "__main__":
+    main()
