@@ -30,7 +30,7 @@ public:
     result<void> set_close_on_exec(int fd, bool value);
     u32 open_count();
     int next_open(u32 from);
-    u32 slot_count() const { return _chunks_made * chunk_slots; }
+    u32 slot_count() const { return _slots; }
 
 private:
     bool is_open(u32 fd) const {
@@ -45,7 +45,7 @@ private:
 
     spinlock _lock;
     std::atomic<chunk*> _chunks[chunk_count] = {};
-    u32 _chunks_made = 0;
+    u32 _slots = 0;      // every number from here on is in a chunk that is not there
     u32 _free_hint = 0;  // everything below is in use
     u32 _open = 0;
 };
@@ -77,7 +77,7 @@ result<void> table::make_chunk(u32 fd) {
         std::atomic<chunk*>& place = _chunks[fd / chunk_slots];
         if (place == nullptr) {
             place = std::exchange(made, nullptr);
-            ++_chunks_made;
+            _slots = std::max(_slots, (fd / chunk_slots + 1) * chunk_slots);
         }
     }
     delete made;

@@ -28,27 +28,30 @@ struct polled : noncopyable {
     class poll_set* set = nullptr;
 };
 
-// Descriptors and the wait for any of them. Entries do not move while they are queued.
+// Descriptors and the wait for any of them. Entries do not move while they are queued; there may be
+// as many as a process may have files, so they lie in blocks of about a page.
 class poll_set : noncopyable {
 public:
     explicit poll_set() : _thread(current_thread()) {}
     ~poll_set() {
         leave_queues();
-        delete[] _many;
+        free_blocks();
     }
 
-    result<void> reserve(usize count) {
-        if (count > inline_count) {
-            _many = new (std::nothrow) polled[count];
-            if (_many == nullptr) {
-                return err::nomem;
-            }
-            _items = _many;
+    result<polled*> add();
+
+    // `act(polled&)` on each, in the order they were added.
+    template <class Act>
+    void for_each(Act act) {
+        for (usize at = 0; at < std::min(_count, inline_count); ++at) {
+            act(_inline[at]);
         }
-        return {};
+        for (block* each = _first; each != nullptr; each = each->next) {
+            for (usize at = 0; at < each->count; ++at) {
+                act(each->items[at]);
+            }
+        }
     }
-    polled& add() { return _items[_count++]; }
-    std::span<polled> items() { return {_items, _count}; }
 
     // How many are ready; 0 at the deadline, err::intr when a signal came first.
     result<usize> wait(u64 deadline);
@@ -60,18 +63,49 @@ public:
 private:
     static constexpr usize inline_count = 8;
 
+    struct block {
+        static constexpr usize capacity = 4000 / sizeof(polled);
+        block* next = nullptr;
+        usize count = 0;
+        polled items[capacity];
+    };
+
     usize scan();
     void join_queues();
     void leave_queues();
+    void free_blocks();
 
     thread& _thread;
     polled _inline[inline_count];
-    polled* _many = nullptr;
-    polled* _items = _inline;
+    block* _first = nullptr;
+    block* _last = nullptr;
     usize _count = 0;
     bool _joined = false;
     std::atomic<bool> _woken{false};
 };
+
+result<polled*> poll_set::add() {
+    if (_count < inline_count) {
+        return &_inline[_count++];
+    }
+    if (_last == nullptr || _last->count == block::capacity) {
+        block* const fresh = new (std::nothrow) block;
+        if (fresh == nullptr) {
+            return err::nomem;
+        }
+        (_last == nullptr ? _first : _last->next) = fresh;
+        _last = fresh;
+    }
+    ++_count;
+    return &_last->items[_last->count++];
+}
+
+void poll_set::free_blocks() {
+    while (block* const gone = _first) {
+        _first = gone->next;
+        delete gone;
+    }
+}
 
 bool polled::waker::on_wake(wait_entry& entry, u32 events) {
     polled& item = *static_cast<waker&>(entry).owner;
@@ -84,32 +118,32 @@ bool polled::waker::on_wake(wait_entry& entry, u32 events) {
 
 usize poll_set::scan() {
     usize ready = 0;
-    for (polled& item : items()) {
+    for_each([&ready](polled& item) {
         if (item.open) {
             item.found = item.open->poll_events() & item.wanted;
         }
         ready += item.found != 0 ? 1 : 0;
-    }
+    });
     return ready;
 }
 
 void poll_set::join_queues() {
     _joined = true;
-    for (polled& item : items()) {
+    for_each([this](polled& item) {
         if (item.open && (item.queue = item.open->poll_queue()) != nullptr) {
             item.set = this;
             item.entry.owner = &item;
             item.queue->add(item.entry);
         }
-    }
+    });
 }
 
 void poll_set::leave_queues() {
-    for (polled& item : items()) {
+    for_each([](polled& item) {
         if (item.queue != nullptr) {
             item.queue->remove(item.entry);
         }
-    }
+    });
 }
 
 result<usize> poll_set::wait(u64 deadline) {
@@ -147,40 +181,54 @@ struct user_pollfd {
 
 constexpr u32 always_reported = poll_event::error | poll_event::hangup;
 
-result<void> fill_poll_set(poll_set& set, std::span<const user_pollfd> from) {
-    TRY(set.reserve(from.size()));
-    for (const user_pollfd& one : from) {
-        polled& item = set.add();
-        item.fd = one.fd;
-        item.wanted = static_cast<u16>(one.events) | always_reported;
-        if (one.fd < 0) {
-            continue;
-        }
-        result<ref<file>> open = get_file(one.fd);
-        if (!open.ok() || (open.value()->flags() & open_flag::path) != 0) {
-            item.found = poll_event::invalid;
-        } else {
-            item.open = open.take();
-        }
+result<void> add_polled(poll_set& set, const user_pollfd& wanted) {
+    polled& item = *TRY(set.add());
+    item.fd = wanted.fd;
+    item.wanted = static_cast<u16>(wanted.events) | always_reported;
+    if (wanted.fd < 0) {
+        return {};
+    }
+    result<ref<file>> open = get_file(wanted.fd);
+    if (!open.ok() || (open.value()->flags() & open_flag::path) != 0) {
+        item.found = poll_event::invalid;
+    } else {
+        item.open = open.take();
     }
     return {};
+}
+
+result<void> fill_poll_set(poll_set& set, u64 address, u32 count) {
+    user_pollfd some[16];
+    for (u32 done = 0; done < count;) {
+        const u32 part = std::min(count - done, static_cast<u32>(std::size(some)));
+        TRY(copy_from_user(some, address + done * sizeof(user_pollfd), part * sizeof(user_pollfd)));
+        for (u32 at = 0; at < part; ++at) {
+            TRY(add_polled(set, some[at]));
+        }
+        done += part;
+    }
+    return {};
+}
+
+// Only what was found is written, as on Linux.
+result<void> tell_found(poll_set& set, u64 address) {
+    bool all = true;
+    u64 at = address + offsetof(user_pollfd, found);
+    set.for_each([&](const polled& item) {
+        all = user_ptr<i16>(at).write(static_cast<i16>(item.found)).ok() && all;
+        at += sizeof(user_pollfd);
+    });
+    return all ? result<void>() : err::fault;
 }
 
 result<i64> poll_descriptors(u64 address, u32 count, u64 deadline) {
     if (count > descriptors::limit()) {
         return err::inval;
     }
-    vector<user_pollfd> fds;
-    TRY(fds.resize(count));
-    TRY(copy_from_user(fds.data(), address, count * sizeof(user_pollfd)));
     poll_set set;
-    TRY(fill_poll_set(set, fds));
+    TRY(fill_poll_set(set, address, count));
     const usize ready = TRY(set.wait(deadline));
-    usize index = 0;
-    for (const polled& item : set.items()) {
-        fds[index++].found = static_cast<i16>(item.found);
-    }
-    TRY(copy_to_user(address, fds.data(), count * sizeof(user_pollfd)));
+    TRY(tell_found(set, address));
     return static_cast<i64>(ready);
 }
 
@@ -279,16 +327,11 @@ u32 events_wanted(const bit_sets& sets, u32 fd) {
 }
 
 result<void> fill_from_sets(poll_set& set, const bit_sets& sets, u32 count) {
-    usize items = 0;
-    for (u32 fd = 0; fd < count; ++fd) {
-        items += events_wanted(sets, fd) != 0 ? 1 : 0;
-    }
-    TRY(set.reserve(items));
     for (u32 fd = 0; fd < count; ++fd) {
         const u32 wanted = events_wanted(sets, fd);
         if (wanted != 0) {
             ref<file> open = TRY(get_file(static_cast<int>(fd)));
-            polled& item = set.add();
+            polled& item = *TRY(set.add());
             item.open = std::move(open);
             item.fd = static_cast<i32>(fd);
             item.wanted = wanted;
@@ -312,7 +355,7 @@ result<i64> select_descriptors(i32 count, const u64 (&addresses)[3], u64 deadlin
     found.per_set = sets.per_set;
     TRY(found.words.resize(sets.words.size()));
     i64 bits = 0;
-    for (const polled& item : set.items()) {
+    set.for_each([&](const polled& item) {
         const u32 fd = static_cast<u32>(item.fd);
         for (u32 kind = 0; kind < 3; ++kind) {
             if (sets.test(kind, fd) && (item.found & select_events[kind]) != 0) {
@@ -320,7 +363,7 @@ result<i64> select_descriptors(i32 count, const u64 (&addresses)[3], u64 deadlin
                 ++bits;
             }
         }
-    }
+    });
     TRY(write_sets(found, addresses));
     return bits;
 }
