@@ -179,6 +179,17 @@ bool epoll_file::has_ready() {
     return !_ready.empty();
 }
 
+// Whether the item has been listed for an edge since it was taken; if so it is taken again.
+bool epoll_file::take_edge(epoll_item& item) {
+    irq_guard guard(_ready_lock);
+    if (!item.listed || item.unseen) {
+        return false;
+    }
+    ready_list::remove(item);
+    item.listed = false;
+    return true;
+}
+
 // Takes the whole list first: what is woken meanwhile goes to the new one, so nothing is reported
 // twice in one call and no wake-up between asking the file and the next scan is lost.
 usize epoll_file::scan(epoll_sink& sink, usize limit) {
@@ -205,7 +216,7 @@ usize epoll_file::scan(epoll_sink& sink, usize limit) {
         const u32 events = ready_events(*item);
         const bool level = (item->event.events & (flag_edge | flag_one_shot)) == 0;
         // What has come is no edge by itself: having looked, the file has listed the item if it is.
-        if (events == 0 || (unseen && !level)) {
+        if (events == 0 || (unseen && !level && !take_edge(*item))) {
             continue;
         }
         room = sink.put({events, item->event.data});

@@ -80,6 +80,7 @@ private:
     void enlist(epoll_item& item, bool unseen = false);
     bool has_ready();
     usize scan(epoll_sink& sink, usize limit);
+    bool take_edge(epoll_item& item);
     bool reaches(const epoll_file& target, u32 depth) const;
     static bool on_wake(wait_entry& entry, u32 events);
 
