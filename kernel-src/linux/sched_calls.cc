@@ -211,6 +211,9 @@ SYSCALL(sched_getaffinity, i32 tid, u32 size, u64 to) {
     if (size * 8 < cpu_count() || !is_aligned(size, sizeof(u64))) {
         return err::inval;
     }
+    if (tid < 0) {
+        return err::srch;
+    }
     u64 cpus = 0;
     TRY(with_task(tid, [&](task& target) -> result<i64> {
         cpus = affinity_of(*target.owner);
@@ -225,6 +228,9 @@ SYSCALL(sched_getaffinity, i32 tid, u32 size, u64 to) {
 SYSCALL(sched_setaffinity, i32 tid, u32 size, u64 from) {
     u64 cpus = 0;
     TRY(copy_from_user(&cpus, from, size < sizeof(cpus) ? size : sizeof(cpus)));
+    if (tid < 0) {
+        return err::srch;
+    }
     const u32 count = cpu_count();
     cpus &= count >= 64 ? ~u64{0} : (u64{1} << count) - 1;
     ref<thread> target;

@@ -28,6 +28,9 @@ int main(void) {
     CALL(sched_setaffinity(0, sizeof none, &none));
     CALL(sched_setaffinity(0x3fffffff, sizeof one, &one));
     CALL(syscall(SYS_sched_getaffinity, 0, 3, &got));
+    CALL(sched_getaffinity(-1, sizeof got, &got));
+    CALL(sched_setaffinity(-1, sizeof one, &one));
+    CALL(sched_setaffinity(-1, sizeof one, BAD_POINTER));
     CALL(sched_setaffinity(0, sizeof all, &all));
     IS(sysconf(_SC_NPROCESSORS_CONF) >= 1);
     return 0;
