@@ -30,6 +30,7 @@ struct pseudo_fs::entry {
         return node != nullptr && (node->follow != nullptr || node->link != nullptr);
     }
     u32 mode() const;
+    u32 mode_of(u64 key) const;
 };
 
 u32 pseudo_fs::entry::mode() const {
@@ -46,6 +47,11 @@ u32 pseudo_fs::entry::mode() const {
                                                          : 0644);
 }
 
+u32 pseudo_fs::entry::mode_of(u64 key) const {
+    const bool asks = node != nullptr && node->link_mode != nullptr;
+    return asks ? mode_bit::symlink | node->link_mode(key) : mode();
+}
+
 namespace {
 
 using pseudo_entry = pseudo_fs::entry;
@@ -53,11 +59,13 @@ using pseudo_entry = pseudo_fs::entry;
 // Cookies of numbered children follow those of the fixed ones.
 constexpr u64 first_cookie = 3;
 constexpr u64 numbered_cookie = u64{1} << 32;
+// What Linux says of the length of the links in /proc/PID/fd, whatever they lead to.
+constexpr u64 descriptor_link_size = 64;
 
 class pseudo_inode final : public inode {
 public:
     pseudo_inode(pseudo_fs& owner, const pseudo_entry& entry, u64 key)
-        : inode(owner, entry.number + key * 1024, entry.mode()), _entry(entry), _key(key) {
+        : inode(owner, entry.number + key * 1024, entry.mode_of(key)), _entry(entry), _key(key) {
         accessed = modified = changed = timestamp_now();
         links = is_directory() ? 2 : 1;
     }
@@ -70,6 +78,7 @@ public:
         return _entry.node != nullptr && _entry.node->follow != nullptr;
     }
     result<link_target> follow_magic() override { return _entry.node->follow(_key); }
+    u64 size() override { return is_descriptor_link() ? descriptor_link_size : 0; }
     result<ref<file>> open(dentry& entry, u32 flags) override;
     result<void> resize(u64) override { return {}; }  // O_TRUNC does nothing
     result<void> change(const attribute_change&) override { return err::perm; }
@@ -80,6 +89,10 @@ public:
 private:
     result<ref<inode>> make(const pseudo_entry& entry, u64 key) {
         return TRY(make_ref<pseudo_inode>(static_cast<pseudo_fs&>(filesystem), entry, key));
+    }
+
+    bool is_descriptor_link() const {
+        return _entry.node != nullptr && _entry.node->link_mode != nullptr;
     }
 
     const pseudo_entry& _entry;

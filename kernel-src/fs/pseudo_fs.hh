@@ -43,6 +43,7 @@ using text_generator = result<void> (*)(text_sink& to, u64 key);
 // Takes the bytes of one write.
 using text_receiver = result<void> (*)(std::string_view text, u64 key);
 using link_generator = result<link_target> (*)(u64 key);
+using link_mode_generator = u32 (*)(u64 key);
 using link_text_generator = result<string> (*)(u64 key);
 
 // Children that come and go: entries are numbers (task ids, descriptors).
@@ -57,6 +58,7 @@ struct pseudo_node {
     text_generator read = nullptr;
     text_receiver write = nullptr;
     link_generator follow = nullptr;              // a magic link
+    link_mode_generator link_mode = nullptr;      // its permission bits, where they depend
     link_text_generator link = nullptr;           // the text of a link
     const numbered_children* children = nullptr;  // a directory with numbered children
     u32 mode = 0;  // permission bits; 0: 0444, 0644 with `write`, 0555, 0777

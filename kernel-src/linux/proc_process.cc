@@ -349,6 +349,15 @@ result<link_target> follow_descriptor(u64 key) {
     return link_target{{}, std::move(open)};
 }
 
+// A link can be read when its file can, and written when its file can.
+u32 descriptor_link_mode(u64 key) {
+    result<ref<file>> open = descriptors::get(static_cast<int>(key_number(key)));
+    if (!open.ok() || (open.value()->flags() & open_flag::path) != 0) {
+        return 0;
+    }
+    return (open.value()->readable() ? 0500 : 0) | (open.value()->writable() ? 0300 : 0);
+}
+
 result<void> show_descriptor(text_sink& to, u64 key) {
     const int fd = static_cast<int>(key_number(key));
     ref<file> open = TRY(descriptors::get(fd));
@@ -428,7 +437,7 @@ constexpr pseudo_node nodes[] = {
     {.path = "*/cwd", .follow = follow_working_directory},
     {.path = "*/root", .follow = follow_root},
     {.path = "*/fd", .children = &open_files, .mode = 0500},
-    {.path = "*/fd/*", .follow = follow_descriptor, .mode = 0700},
+    {.path = "*/fd/*", .follow = follow_descriptor, .link_mode = descriptor_link_mode},
     {.path = "*/fdinfo", .children = &open_files},
     {.path = "*/fdinfo/*", .read = show_descriptor, .mode = 0400},
     {.path = "*/task", .children = &threads},
@@ -443,7 +452,7 @@ constexpr pseudo_node nodes[] = {
     {.path = "*/task/*/cgroup", .read = show_cgroup},
     {.path = "*/task/*/exe", .follow = follow_program},
     {.path = "*/task/*/fd", .children = &open_files, .mode = 0500},
-    {.path = "*/task/*/fd/*", .follow = follow_descriptor, .mode = 0700},
+    {.path = "*/task/*/fd/*", .follow = follow_descriptor, .link_mode = descriptor_link_mode},
 };
 
 }  // namespace

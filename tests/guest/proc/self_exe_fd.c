@@ -2,6 +2,17 @@
 #include <dirent.h>
 #include "t.h"
 
+/* A link's permission bits say how its file was opened. */
+static void link_of(int flags) {
+    char name[64];
+    struct stat of;
+    int fd = MUST(open("f", flags));
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    MUST(lstat(name, &of));
+    SAY("opened with %o: mode %o size %d", flags, of.st_mode, (int)of.st_size);
+    close(fd);
+}
+
 int main(void) {
     char path[PATH_MAX] = {0};
     IS(readlink("/proc/self/exe", path, sizeof path) > 0);
@@ -14,6 +25,10 @@ int main(void) {
     IS(readlink(name, path, sizeof path) > 0);
     SAY("ends in %s", strrchr(path, '/'));
     t_show(name);
+    link_of(O_RDONLY);
+    link_of(O_WRONLY);
+    link_of(O_RDWR);
+    link_of(O_PATH);
     int p[2];
     MUST(pipe(p));
     snprintf(name, sizeof name, "/proc/self/fd/%d", p[0]);
