@@ -172,6 +172,14 @@ result<ref<file>> open_console(u32 flags) {
     return TRY(make_ref<console_file>(ports.standard_input, ports.standard_output, flags, 3));
 }
 
+result<ref<file>> open_controlling_terminal(u32 flags) {
+    const console_ports& ports = the_console();
+    const bool terminal =
+        (ports.standard_input != nullptr && ports.standard_input->is_terminal()) ||
+        (ports.standard_output != nullptr && ports.standard_output->is_terminal());
+    return terminal ? open_console(flags) : err::nxio;
+}
+
 result<void> open_standard_streams() {
     console_ports& ports = the_console();
     const bool terminal_like =

@@ -33,5 +33,7 @@ private:
 };
 
 result<ref<file>> open_console(u32 flags);
+// /dev/tty: the console if that is a terminal; nxio as for a process without one if not.
+result<ref<file>> open_controlling_terminal(u32 flags);
 
 }  // namespace kiln

@@ -130,7 +130,9 @@ result<ref<file>> open_character_device(dentry& entry, u32 flags) {
     const u64 device = entry.target()->special_device;
     switch (device_major(device)) {
         case memory_major: return open_memory_device(device_minor(device), entry, flags);
-        case terminal_major: return open_console(flags);
+        case terminal_major:
+            return device_minor(device) == tty ? open_controlling_terminal(flags)
+                                               : open_console(flags);
         default: return err::nxio;
     }
 }
