@@ -51,6 +51,12 @@ result<void> show_memory(text_sink& to, u64) {
     memory_line(to, "AnonPages", program.resident_anonymous);
     memory_line(to, "Mapped", program.resident_file);
     memory_line(to, "Shmem", shared);
+    // What nobody else is counted for is the kernel's, and it gives nothing of it back.
+    const u64 counted = memory.free_pages + cached + shared + program.resident_anonymous;
+    const u64 own = memory.total_pages > counted ? memory.total_pages - counted : 0;
+    memory_line(to, "Slab", own);
+    memory_line(to, "SReclaimable", 0);
+    memory_line(to, "SUnreclaim", own);
     memory_line(to, "PageTables", program.page_table_bytes / page_size);
     memory_line(to, "CommitLimit", memory.total_pages);
     memory_line(to, "Committed_AS", program.private_writable);

@@ -111,8 +111,8 @@ u32 link_flags(interface& which) {
 }
 
 result<void> put_link(netlink_writer& to, interface& which) {
-    constexpr u16 address = 1, broadcast = 2, name = 3, mtu = 4, statistics = 7, queue_length = 13,
-                  operational_state = 16;
+    constexpr u16 address = 1, broadcast = 2, name = 3, mtu = 4, discipline = 6, statistics = 7,
+                  queue_length = 13, operational_state = 16;
     const bool loop = which.is_loopback();
     const link_message body{.family = 0,
                             .pad = 0,
@@ -126,6 +126,7 @@ result<void> put_link(netlink_writer& to, interface& which) {
     const u8 state = loop ? 0 : which.running() ? 6 : 2;
     TRY(to.attribute(operational_state, &state, 1));
     TRY(to.number(mtu, which.mtu()));
+    TRY(to.text(discipline, "noqueue"));
     const mac_address own = which.mac();
     const mac_address all = loop ? mac_address{} : broadcast_mac;
     TRY(to.attribute(address, own.bytes, 6));
@@ -141,7 +142,8 @@ result<void> put_link(netlink_writer& to, interface& which) {
 }
 
 result<void> put_address(netlink_writer& to, interface& which, const interface_address& entry) {
-    constexpr u16 address = 1, local = 2, label = 3, broadcast = 4, flags_attribute = 8;
+    constexpr u16 address = 1, local = 2, label = 3, broadcast = 4, lifetimes = 6,
+                  flags_attribute = 8;
     constexpr u8 permanent = 0x80, tentative = 0x40;
     constexpr u8 scope_host = 254, scope_link = 253;
     const ip_address& ip = entry.prefix.address;
@@ -167,6 +169,9 @@ result<void> put_address(netlink_writer& to, interface& which, const interface_a
         TRY(to.text(label, which.name()));
     }
     TRY(to.number(flags_attribute, flags));
+    // Preferred and valid for ever; when it came and changed is not kept.
+    constexpr u32 cache_information[4] = {~u32{0}, ~u32{0}, 0, 0};
+    TRY(to.attribute(lifetimes, cache_information, sizeof(cache_information)));
     to.end();
     return {};
 }

@@ -59,10 +59,9 @@ def unpack(
 ) -> Path:
     """A tree of packages and what they need; `finish` is run on a fresh one."""
     store = Store()
-    apt = _packages.Apt(store.path / "apt")
+    lock = _image._resolve(packages, store, store)
     with store.lock("apt"):
-        lock = _packages.resolve(apt, packages)
-        apt.fetch(lock.packages, store)
+        _packages.Apt(store.path / "apt").fetch(lock.packages, store)
     place, stamp = BUILD / name, BUILD / f"{name}.stamp"
     wanted = digest_value([lock.as_json(), exclude, str(place)])
     if stamp.exists() and stamp.read_text() == wanted:

@@ -27,6 +27,8 @@ int main(void) {
     IS(available > 0 && available <= total);
     IS(number_of("/proc/meminfo", "SwapTotal:") >= 0);
     IS(number_of("/proc/meminfo", "Cached:") >= 0);
+    IS(number_of("/proc/meminfo", "SReclaimable:") >= 0);
+    IS(number_of("/proc/meminfo", "Slab:") > 0);
     IS(number_of("/proc/meminfo", "HugePages_Total:") >= 0);
     IS(number_of("/proc/cpuinfo", "processor") == 0);
     IS(number_of("/proc/cpuinfo", "flags") >= 0);
