@@ -4,7 +4,7 @@ Two trees under build/tests/programs, each made again when the packages' version
 change:
 
     tree/       the root of the guest, and of the programs' runs on Linux; packed to root.erofs
-    tools/      what drives and builds from outside: Debian's Go, ab, perl; never in a guest
+    tools/      what drives and builds from outside: Debian's Go and ab; never in a guest
 
 No package is installed on this machine, and both sides run the very same files.
 """
@@ -41,7 +41,7 @@ PROGRAMS = """
     busybox-static ca-certificates coreutils libpython3.11-testsuite memcached netbase python3.11
     tzdata
 """.split()
-TOOLS = ["apache2-utils", "golang-1.19-go", "perl", "perl-base"]
+TOOLS = ["apache2-utils", "golang-1.19-go"]
 GUEST_EXCLUDE = [*_image.DEFAULT_EXCLUDE, "/usr/share/doc/*", "/usr/share/memcached/scripts"]
 WORK = "/var/w"
 
