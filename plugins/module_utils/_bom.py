@@ -9,7 +9,6 @@ image has the same bill, byte by byte.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import uuid
 from collections.abc import Iterable
@@ -28,7 +27,6 @@ CREATED = datetime(1980, 1, 1, tzinfo=UTC)
 SUPPLIER = "Kiln"
 
 _NAMESPACE = uuid.UUID("6f6f2f0e-57a5-5f0c-9d0b-6b696c6e0004")
-_HERE = "ansible_collections.kiln.unikernel.plugins.module_utils."
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,14 @@ def missing_libraries() -> dict[str, bool]:
 
 def write(bill: Bill, folder: Path) -> None:
     """Writes both bills. Their libraries take a second to load, so only who bakes waits for it."""
-    for name, module in ((CYCLONEDX, "_cyclonedx"), (SPDX, "_spdx")):
-        text: str = importlib.import_module(_HERE + module).render(bill)
-        (folder / name).write_text(text, encoding="utf-8")
+    # By name and not by importlib, since Ansible packs with a module what it sees imported.
+    from ansible_collections.kiln.unikernel.plugins.module_utils import (  # noqa: PLC0415
+        _cyclonedx,
+        _spdx,
+    )
+
+    (folder / CYCLONEDX).write_text(_cyclonedx.render(bill), encoding="utf-8")
+    (folder / SPDX).write_text(_spdx.render(bill), encoding="utf-8")
 
 
 def debian_parts(packages: Iterable[dict[str, Any]], copyrights: dict[str, str]) -> list[Part]:
