@@ -18,6 +18,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -104,6 +106,27 @@ def put_stub(home: Path) -> None:
     place.write_text(STUB)
 
 
+@contextmanager
+def servers(tree: Path, wanted: bool) -> Iterator[None]:
+    """Runs the stand-ins for clouds; ansible-test hands their addresses to the targets."""
+    if not wanted:
+        yield
+        return
+    command = [str(TOP / ".venv/bin/python"), "-m", "tests.rigs.ec2.server"]
+    with subprocess.Popen(
+        command, cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as rig:
+        assert rig.stdin is not None
+        assert rig.stdout is not None
+        config = tree / "tests/integration/integration_config.yml"
+        config.write_text(f"---\nrig_url: {rig.stdout.readline().strip()}\n")
+        try:
+            yield
+        finally:
+            rig.stdin.close()
+            config.unlink()
+
+
 def main() -> int:
     """Copies, then hands over."""
     base = base_folder()
@@ -120,9 +143,10 @@ def main() -> int:
     programs = virtualenv(base) / "bin"
     env["PATH"] = f"{programs}:/usr/bin:/bin"
     command = [str(programs / "python"), str(programs / "ansible-test"), *sys.argv[1:]]
-    return subprocess.run(
-        [*command, "--python", PYTHON, "--color", "no"], cwd=tree, env=env, check=False
-    ).returncode
+    with servers(tree, sys.argv[1:2] == ["integration"]):
+        return subprocess.run(
+            [*command, "--python", PYTHON, "--color", "no"], cwd=tree, env=env, check=False
+        ).returncode
 
 
 if __name__ == "__main__":

@@ -220,6 +220,10 @@ image_id:
   description: The main region's AMI; empty when there is none.
   type: str
   returned: always
+published:
+  description: Whether all regions have it; in check mode whether they have it now.
+  type: bool
+  returned: always
 steps:
   description: What was done, or in check mode would be.
   type: list
@@ -320,7 +324,11 @@ def images(found: dict[str, _ec2_images.Found]) -> dict[str, Any]:
     ]
     main = next(iter(found))
     first = [item["image_id"] for item in listed if item["region"] == main]
-    return {"images": listed, "image_id": first[0] if first else ""}
+    return {
+        "images": listed,
+        "image_id": first[0] if first else "",
+        "published": len(listed) == len(found),
+    }
 
 
 def body(module: AnsibleAWSModule, cloud: Cloud) -> dict[str, Any]:
