@@ -4,6 +4,29 @@
 
 namespace kiln::net {
 
+void flow_list::put(flow_place& added) {
+    if (added.listed.exchange(true, std::memory_order_acq_rel)) {
+        return;
+    }
+    added.owner.hold_flow();
+    flow_place* top = _newest.load(std::memory_order_relaxed);
+    do {
+        added.next = top;
+    } while (!_newest.compare_exchange_weak(top, &added, std::memory_order_seq_cst));
+}
+
+flow_place* flow_list::take_all() {
+    flow_place* newest = _newest.exchange(nullptr, std::memory_order_seq_cst);
+    flow_place* reversed = nullptr;
+    while (newest != nullptr) {
+        flow_place* after = newest->next;
+        newest->next = reversed;
+        reversed = newest;
+        newest = after;
+    }
+    return reversed;
+}
+
 void flow::work() {
     while (wants_attention()) {
         packet_queue arrived;

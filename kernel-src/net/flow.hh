@@ -2,10 +2,14 @@
 //
 // Whoever holds the flow's lock may consume its channel, and does so before it lets go: a thread that
 // reads, writes or polls the socket does the protocol's work itself, on its own CPU. When packets have
-// come, threads that wait for the flow are called (call_users). A flow without such threads, or whose
-// channel is half full, or that nobody has come to for about a millisecond, is worked off by a network
-// thread (attend), which takes the lock only if it is free: a holder will look again anyway. So nothing
-// is left lying and no network thread ever waits for a lock.
+// come that hold news for them, threads that wait for the flow are called (call_users). A flow without
+// such threads, or whose channel is half full, or that nobody has come to for about a millisecond, or
+// that got nothing but acknowledgments, is worked off by a network thread (attend), which takes the
+// lock only if it is free: a holder will look again anyway. So nothing is left lying and no network
+// thread ever waits for a lock.
+//
+// Users are called in the order in which their news came, as epoll lists them in that order. A bare
+// acknowledgment gives a flow no place in it.
 //
 //   flow_guard hold(flow);   // locks; works off what has come; on release works off what came since
 //
@@ -20,6 +24,30 @@
 namespace kiln::net {
 
 class network_stack;
+class flow;
+
+// A flow's place on a flow_list.
+struct flow_place {
+    explicit flow_place(flow& of) : owner(of) {}
+    flow& owner;
+    flow_place* next = nullptr;
+    std::atomic<bool> listed{false};
+};
+
+// Flows whose turn is to come, each once and with a reference. Any number of threads put without a
+// lock; one at a time takes what there is.
+class flow_list : noncopyable {
+public:
+    bool empty() const { return _newest.load(std::memory_order_seq_cst) == nullptr; }
+    void put(flow_place& added);
+    // Calls `visit` for each place in the order they were put. The flow's reference is let go after.
+    template <class Visit>
+    bool visit_all(Visit visit);
+
+private:
+    flow_place* take_all();
+    std::atomic<flow_place*> _newest{nullptr};
+};
 
 struct flow_key {
     endpoint local;
@@ -68,10 +96,9 @@ private:
     network_stack& _stack;
     mutex _lock;
     std::atomic<bool> _due{false};
-    std::atomic<bool> _listed{false};  // on the stack's attention list
-    flow* _next_listed = nullptr;
-    std::atomic<bool> _left{false};  // on its list of flows left to their users
-    flow* _next_left = nullptr;
+    flow_place _work_place{*this};  // on the stack's attention list
+    flow_place _news_place{*this};  // the same, for its users
+    flow_place _left_place{*this};  // on its list of flows left to their users
 };
 
 // Holds a flow's lock.
@@ -86,5 +113,20 @@ public:
 private:
     flow& _held;
 };
+
+template <class Visit>
+bool flow_list::visit_all(Visit visit) {
+    flow_place* place = take_all();
+    const bool any = place != nullptr;
+    while (place != nullptr) {
+        flow_place* after = place->next;
+        // Cleared first: what comes from here on lists it again.
+        place->listed.store(false, std::memory_order_seq_cst);
+        visit(*place);
+        place->owner.release_flow();
+        place = after;
+    }
+    return any;
+}
 
 }  // namespace kiln::net

@@ -229,15 +229,8 @@ void network_stack::loop_back(packet_ptr packet) {
     }
 }
 
-void network_stack::request_attention(flow& which) {
-    if (which._listed.exchange(true, std::memory_order_acq_rel)) {
-        return;
-    }
-    which.hold_flow();
-    flow* top = _attention.load(std::memory_order_relaxed);
-    do {
-        which._next_listed = top;
-    } while (!_attention.compare_exchange_weak(top, &which, std::memory_order_seq_cst));
+void network_stack::request_attention(flow& which, bool news) {
+    _attention.put(news ? which._news_place : which._work_place);
 }
 
 bool network_stack::deliver_looped() {
@@ -253,31 +246,19 @@ bool network_stack::deliver_looped() {
 }
 
 bool network_stack::attend_listed() {
-    flow* listed = _attention.exchange(nullptr, std::memory_order_seq_cst);
-    const bool any = listed != nullptr;
-    while (listed != nullptr) {
-        flow* after = listed->_next_listed;
-        // Cleared first: what comes from here on lists it again.
-        listed->_listed.store(false, std::memory_order_seq_cst);
-        if (listed->wants_attention() && listed->call_users()) {
-            leave_to_users(*listed);
-        } else {
-            listed->attend();
+    return _attention.visit_all([this](flow_place& place) {
+        flow& which = place.owner;
+        const bool news = &place == &which._news_place;
+        if (news && which.wants_attention() && which.call_users()) {
+            leave_to_users(which);
+        } else if (news || !which._news_place.listed.load(std::memory_order_seq_cst)) {
+            which.attend();
         }
-        listed->release_flow();
-        listed = after;
-    }
-    return any;
+    });
 }
 
 void network_stack::leave_to_users(flow& which) {
-    if (!which._left.exchange(true, std::memory_order_acq_rel)) {
-        which.hold_flow();
-        flow* top = _left.load(std::memory_order_relaxed);
-        do {
-            which._next_left = top;
-        } while (!_left.compare_exchange_weak(top, &which, std::memory_order_seq_cst));
-    }
+    _left.put(which._left_place);
     if (!_left_timer_set.exchange(true, std::memory_order_seq_cst)) {
         timers.start(_left_timer, now() + patience);
     }
@@ -286,18 +267,11 @@ void network_stack::leave_to_users(flow& which) {
 void network_stack::left_too_long(net_timer& expired) {
     network_stack& self = *member_traits<&network_stack::_left_timer>::object(&expired);
     self._left_timer_set.store(false, std::memory_order_seq_cst);
-    flow* left = self._left.exchange(nullptr, std::memory_order_seq_cst);
-    while (left != nullptr) {
-        flow* after = left->_next_left;
-        left->_left.store(false, std::memory_order_seq_cst);
-        left->attend();
-        left->release_flow();
-        left = after;
-    }
+    self._left.visit_all([](flow_place& place) { place.owner.attend(); });
 }
 
 void network_stack::run_pending() {
-    while (!_looped.empty() || _attention.load(std::memory_order_seq_cst) != nullptr) {
+    while (!_looped.empty() || !_attention.empty()) {
         if (_running_pending.exchange(true, std::memory_order_seq_cst)) {
             return;
         }

@@ -70,8 +70,8 @@ public:
 
     // From loopback's send: delivered by run_pending.
     void loop_back(packet_ptr packet);
-    // The flow has something to do.
-    void request_attention(flow& which);
+    // The flow has something to do; `news`: that its users may wait for.
+    void request_attention(flow& which, bool news);
     void run_pending();
 
     neighbour_discovery& discovery_of(interface& on) { return *_ndp[on.index() - 1]; }
@@ -111,9 +111,9 @@ private:
     neighbour_discovery* _ndp[max_interfaces]{};
 
     channel _looped{16384};
-    std::atomic<flow*> _attention{nullptr};
+    flow_list _attention;
     // Flows whose users were called; looked after a while later in case they did not come.
-    std::atomic<flow*> _left{nullptr};
+    flow_list _left;
     net_timer _left_timer{&left_too_long};
     std::atomic<bool> _left_timer_set{false};
     std::atomic<bool> _running_pending{false};

@@ -16,10 +16,13 @@ constexpr usize small_payload = 512;
 constexpr u64 delayed_ack = 40 * ns_per_ms;
 
 void give(network_stack& stack, flow& to, packet_ptr packet) {
+    const auto* header = header_at<tcp_header>(packet->data());
+    const bool news = packet->size() > header->header_size() ||
+                      (header->flags & (tcp_header::fin | tcp_header::rst)) != 0;
     if (!to.push(packet)) {
         stack.counters.channel_drops.fetch_add(1, std::memory_order_relaxed);
     }
-    stack.request_attention(to);
+    stack.request_attention(to, news);
 }
 
 }  // namespace

@@ -94,7 +94,7 @@ void tcp_socket::listener_input(packet_ptr packet) {
         segment.packet->push(segment.header_size);
         segment.packet->checksum_valid = true;
         found->push(segment.packet);
-        _net.request_attention(*found);
+        _net.request_attention(*found, true);
         return;
     }
     syn_request* request = _listener->find(key);
@@ -233,7 +233,7 @@ void tcp_socket::make_child(const syn_request& request, tcp_segment& segment) {
     segment.packet->push(segment.header_size);
     segment.packet->checksum_valid = true;
     child->push(segment.packet);
-    _net.request_attention(*child);
+    _net.request_attention(*child, true);
     _listener->ready.push_back(*child.leak());
     ++_listener->ready_count;
     wake(poll_event::in | poll_event::rdnorm);
