@@ -21,6 +21,7 @@ public:
     void insert(dentry& entry);
     // Returns the cache's reference.
     ref<dentry> take_out(dentry& entry);
+    ref<dentry> find_inode(const superblock& filesystem, u64 number);
     dentry* find_locked(const dentry& parent, std::string_view name, u32 hash);
 
     static void set_mounted(dentry& on, ref<dentry> root, ref<dentry>& before) {
@@ -218,6 +219,18 @@ bool dentry_cache::list_synthetic(dentry& directory, directory_sink& sink, u64 f
     }
 }
 
+// Looks at every entry: for messages only.
+ref<dentry> dentry_cache::find_inode(const superblock& filesystem, u64 number) {
+    lock_guard guard(lock);
+    for (dentry& one : _lru) {
+        const inode* const target = one._target.get();
+        if (target != nullptr && &target->filesystem == &filesystem && target->number == number) {
+            return ref<dentry>(&one);
+        }
+    }
+    return nullptr;
+}
+
 namespace dcache {
 
 ref<dentry> find(dentry& parent, std::string_view name) {
@@ -383,6 +396,15 @@ result<std::string_view> path_of(const dentry& entry, const dentry* root, std::s
         buffer[--at] = '/';
     }
     return std::string_view(buffer.data() + at, buffer.size() - at);
+}
+
+std::string_view path_of_inode(const superblock& filesystem, u64 number, std::span<char> buffer) {
+    const ref<dentry> found = cache().find_inode(filesystem, number);
+    if (!found) {
+        return {};
+    }
+    const result<std::string_view> path = path_of(*found, nullptr, buffer);
+    return path.ok() ? path.value() : std::string_view();
 }
 
 usize shrink(usize limit) {

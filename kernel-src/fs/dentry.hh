@@ -88,6 +88,10 @@ bool list_synthetic(dentry& directory, directory_sink& sink, u64 first_cookie, u
 // part of the buffer that holds it; err::range when it does not fit.
 result<std::string_view> path_of(const dentry& entry, const dentry* root, std::span<char> buffer);
 
+// The path under which an inode was last looked up, for messages: empty when the cache knows none or
+// it does not fit.
+std::string_view path_of_inode(const superblock& filesystem, u64 number, std::span<char> buffer);
+
 // Frees entries that only the cache holds, at most `limit`. Returns how many.
 usize shrink(usize limit);
 

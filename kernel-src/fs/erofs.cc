@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/log.hh"
+#include "fs/dentry.hh"
 #include "fs/pipe.hh"
 #include "lib/bytes.hh"
 #include "lib/checksum.hh"
@@ -50,66 +50,72 @@ result<void> erofs::read_superblock() {
     TRY(source.append("/dev/"));
     TRY(source.append(_device.name()));
     if (!_metadata->read_exactly(&_super, sizeof(_super), disk::superblock_offset).ok()) {
-        log_error("erofs: {}: cannot read the superblock at offset 1024", _device.name());
+        note_damage("{}: cannot read the superblock at offset 1024", _device.name());
         return err::io;
     }
     if (_super.magic != disk::magic) {
-        log_error("erofs: {}: no EROFS magic at offset 1024, found {:08x}", _device.name(),
-                  _super.magic);
+        note_damage("{}: wanted the EROFS magic e0f5e1e2 at offset 1024, found {:08x}",
+                    _device.name(), _super.magic);
         return err::inval;
     }
+    TRY(check_checksum());
     TRY(check_features());
-    if (image_size() > _device.size_in_bytes()) {
-        log_error("erofs: {}: the image says it has {} bytes, the device has {}: truncated",
-                  _device.name(), image_size(), _device.size_in_bytes());
-        return err::io;
-    }
-    return check_checksum();
+    return image_size() > _device.size_in_bytes() ? truncated() : result<void>();
+}
+
+err erofs::truncated() const {
+    note_damage("{}: truncated at offset {}: the superblock at offset 1024 says {} bytes",
+                _device.name(), _device.size_in_bytes(), image_size());
+    return err::io;
 }
 
 result<void> erofs::check_features() const {
     if (_super.block_bits < smallest_block_bits || _super.block_bits > largest_block_bits) {
-        log_error("erofs: {}: blocks of 2^{} bytes are not supported", _device.name(),
-                  _super.block_bits);
+        note_damage("{}: blocks of 2^{} bytes are not supported", _device.name(),
+                    _super.block_bits);
         return err::inval;
     }
     const u32 unknown = _super.incompatible_features & ~disk::incompatible::known;
     if ((unknown & disk::incompatible::tail_packing) != 0) {
-        log_error("erofs: {}: made with -Eztailpacking, which is not supported", _device.name());
+        note_damage("{}: made with -Eztailpacking, which is not supported", _device.name());
         return err::inval;
     }
     if ((unknown & disk::incompatible::fragments) != 0) {
-        log_error("erofs: {}: made with -Efragments or -Ededupe, which are not supported",
+        note_damage("{}: made with -Efragments or -Ededupe, which are not supported",
                   _device.name());
         return err::inval;
     }
     if (unknown != 0) {
-        log_error("erofs: {}: unsupported features {:x}", _device.name(), unknown);
+        note_damage("{}: unsupported features {:x}", _device.name(), unknown);
         return err::inval;
     }
     if (has(disk::incompatible::device_table) && _super.extra_devices != 0) {
-        log_error("erofs: {}: parts of it are on {} other devices, which is not supported",
+        note_damage("{}: parts of it are on {} other devices, which is not supported",
                   _device.name(), _super.extra_devices);
         return err::inval;
     }
     return {};
 }
 
-// CRC-32C from the superblock to the end of its block, with the field itself as zero.
+// CRC-32C from the superblock to the end of its block, with the field itself as zero. It comes before
+// all else, as the rest means nothing in a damaged superblock; who wrote no checksum left it zero.
 result<void> erofs::check_checksum() {
-    if ((_super.compatible_features & disk::compatible::checksum) == 0) {
+    if ((_super.compatible_features & disk::compatible::checksum) == 0 && _super.checksum == 0) {
         return {};
     }
-    const u64 end = std::max<u64>(block_size(), 2 * disk::superblock_offset);
+    const u32 block_bits = std::clamp<u32>(_super.block_bits, 11, largest_block_bits);
+    const u64 end = u64{1} << block_bits;
+    if (end > _device.size_in_bytes()) {
+        return truncated();
+    }
     vector<std::byte> bytes;
     TRY(bytes.resize(end - disk::superblock_offset));
     TRY(_metadata->read_exactly(bytes.data(), bytes.size(), disk::superblock_offset));
     store<u32>(bytes.data() + offsetof(disk::superblock, checksum), 0);
     const u32 found = crc32c(~0u, bytes);
     if (found != _super.checksum) {
-        log_error(
-            "erofs: {}: superblock checksum at offset 1028 is {:08x}, computed {:08x}: damaged",
-            _device.name(), _super.checksum, found);
+        note_damage("{}: the superblock is damaged: its checksum at offset 1028 is {:08x}, computed "
+                    "{:08x}", _device.name(), _super.checksum, found);
         return err::io;
     }
     return {};
@@ -131,8 +137,13 @@ void erofs::status(filesystem_status& to) {
     to.files = _super.inode_count;
 }
 
-err erofs::damaged(u64 inode_number, u64 offset, std::string_view what) const {
-    log_error("erofs: {}: inode {} at offset {}: {}", _device.name(), inode_number, offset, what);
+err erofs::say_damage(u64 inode_number, u64 offset, std::string_view what) const {
+    char buffer[longest_path_said];
+    const std::string_view path = inode_number == _super.root_number
+                                      ? std::string_view("/")
+                                      : dcache::path_of_inode(*this, inode_number, buffer);
+    note_damage("{}: {}{}inode {} at offset {}: {}", _device.name(), path, path.empty() ? "" : ", ",
+                inode_number, offset, what);
     return err::io;
 }
 
@@ -218,7 +229,11 @@ result<void> read_pages(block_device& device, u64 offset, u64 bytes, std::span<p
         return {};
     }
     device.count_read(bytes);
-    return device.read_scattered(offset, {pieces, count});
+    const result<void> outcome = device.read_scattered(offset, {pieces, count});
+    if (!outcome.ok()) {
+        note_damage("{}: the {} bytes at offset {} cannot be read", device.name(), bytes, offset);
+    }
+    return outcome;
 }
 
 }  // namespace kiln

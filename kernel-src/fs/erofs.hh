@@ -9,6 +9,7 @@
 
 #include "core/spinlock.hh"
 #include "fs/block_device.hh"
+#include "fs/damage.hh"
 #include "fs/erofs_format.hh"
 #include "fs/inode.hh"
 #include "lib/list.hh"
@@ -47,6 +48,8 @@ public:
     // Ends a file system that nothing uses any more (tests).
     static void destroy(erofs* filesystem) { delete filesystem; }
 
+    static constexpr usize longest_path_said = 160;
+
     result<ref<inode>> root() override;
     void status(filesystem_status& to) override;
     bool read_only() const override { return true; }
@@ -67,8 +70,18 @@ public:
         return (_super.incompatible_features & incompatible_feature) != 0;
     }
 
-    // Says where the image is damaged; gives the error to return.
-    err damaged(u64 inode_number, u64 offset, std::string_view what) const;
+    // Says what is damaged, with the file's name if it has one by now, and where in the image; gives
+    // the error to return.
+    template <class... Args>
+    err damaged(u64 inode_number, u64 offset, std::string_view pattern, const Args&... args) const {
+        sentence what;
+        what.set(pattern, args...);
+        return say_damage(inode_number, offset, what);
+    }
+    // The same for the device, whose read of `bytes` gave an error.
+    err unreadable(u64 inode_number, u64 offset, u64 bytes) const {
+        return damaged(inode_number, offset, "the device does not give the {} bytes there", bytes);
+    }
 
 private:
     static constexpr usize bucket_count = 256;
@@ -76,7 +89,9 @@ private:
     explicit erofs(block_device& device) : superblock("erofs"), _device(device) {}
     result<void> read_superblock();
     result<void> check_features() const;
+    err truncated() const;
     result<void> check_checksum();
+    err say_damage(u64 inode_number, u64 offset, std::string_view what) const;
     ref<erofs_inode> find(u64 number);
 
     block_device& _device;
@@ -140,6 +155,7 @@ private:
     result<void> take_compact(const erofs_format::compact_inode& from);
     result<void> take_extended(u64 offset);
     result<void> check(u64 offset);
+    result<ref<inode>> inode_of_entry(const directory_block& block, u32 index);
     result<ref<inode>> lookup_in(const directory_block& block, std::string_view name);
     template <class Visit>
     result<void> visit_xattrs(Visit visit);

@@ -97,9 +97,10 @@ private:
     result<void> expand(usize index, std::span<const std::byte> data, page_writer& to);
     result<void> copy_plain(usize index, std::span<const std::byte> data, u64 length,
                             page_writer& to);
-    err damaged(const compressed_extent& at, std::string_view what) const {
+    template <class... Args>
+    err damaged(const compressed_extent& at, std::string_view pattern, const Args&... args) const {
         return _filesystem.damaged(_layout.inode_number, u64{at.block} << _filesystem.block_bits(),
-                                   what);
+                                   pattern, args...);
     }
 
     erofs& _filesystem;
@@ -146,7 +147,7 @@ result<void> compressed_pages::copy_plain(usize index, std::span<const std::byte
                                           page_writer& to) {
     const compressed_extent& extent = _extents[index];
     if (length > data.size()) {
-        return damaged(extent, "uncompressed piece is longer than its block");
+        return damaged(extent, "an uncompressed piece of {} bytes is longer than its block", length);
     }
     if (!extent.interlaced) {
         to.put(data.first(length));
@@ -174,15 +175,19 @@ result<void> compressed_pages::expand(usize index, std::span<const std::byte> da
     }
     auto* window = static_cast<std::byte*>(page_data(*the_workspace.window));
     lz4_decoder decoder({window, buffer_bytes}, to);
-    return decoder.decode(data, length).ok() ? result<void>()
-                                             : damaged(extent, "LZ4 data is damaged");
+    return decoder.decode(data, length).ok()
+               ? result<void>()
+               : damaged(extent, "bad LZ4 data for the {} bytes from {} of the file", length,
+                         extent.start);
 }
 
 result<void> compressed_pages::read_group(usize first, usize last, std::span<std::byte> input,
                                           page_writer& to) {
     const u64 offset = u64{_extents[first].block} << _filesystem.block_bits();
     _filesystem.device().count_read(input.size());
-    TRY(_filesystem.device().read(offset, input));
+    if (!_filesystem.device().read(offset, input).ok()) {
+        return _filesystem.unreadable(_layout.inode_number, offset, input.size());
+    }
     for (usize index = first; index < last; ++index) {
         const usize length = bytes_of(_extents[index]);
         TRY(expand(index, input.first(length), to));

@@ -22,14 +22,16 @@ result<erofs_extent> locate_flat(erofs& filesystem, const erofs_layout& layout, 
     if (offset < tail) {
         const u64 start = u64{layout.where} << filesystem.block_bits();
         if (start + tail > filesystem.image_size()) {
-            return filesystem.damaged(layout.inode_number, start, "contents beyond the image");
+            return filesystem.damaged(layout.inode_number, start,
+                                      "the contents end at {}, the image at {}", start + tail,
+                                      filesystem.image_size());
         }
         return erofs_extent{start + offset, tail - offset, false};
     }
     const u64 in_block = layout.after_inode & (filesystem.block_size() - 1);
     if (in_block + (layout.size - tail) > filesystem.block_size()) {
         return filesystem.damaged(layout.inode_number, layout.after_inode,
-                                  "packed tail crosses a block");
+                                  "a packed tail of {} bytes crosses a block", layout.size - tail);
     }
     return erofs_extent{layout.after_inode + (offset - tail), layout.size - offset, false};
 }
@@ -46,7 +48,7 @@ result<u32> chunk_block(erofs& filesystem, const erofs_layout& layout, u64 chunk
                           align_up(layout.after_inode, 8) + chunk * sizeof(entry)));
     if (entry.device != 0 && entry.block != disk::null_block) {
         return filesystem.damaged(layout.inode_number, layout.after_inode,
-                                  "chunk on another device");
+                                  "a chunk lies on another device, number {}", entry.device);
     }
     return entry.block;
 }
@@ -63,7 +65,8 @@ result<erofs_extent> locate_chunk(erofs& filesystem, const erofs_layout& layout,
     const u64 start = (u64{block} << filesystem.block_bits()) + in_chunk;
     if (start + length > filesystem.image_size()) {
         return filesystem.damaged(layout.inode_number, layout.after_inode,
-                                  "chunk beyond the image");
+                                  "a chunk ends at {}, the image at {}", start + length,
+                                  filesystem.image_size());
     }
     return erofs_extent{start, length, false};
 }
@@ -100,8 +103,10 @@ result<void> plain_pages::fill(u64 first, std::span<page* const> pages) {
         const bool direct = !at.hole && count != 0 && at.device_offset % 512 == 0;
         if (direct && (_layout.kind != disk::layout::inline_tail ||
                        at.device_offset != _layout.after_inode)) {
-            TRY(read_pages(_filesystem.device(), at.device_offset,
-                           std::min<u64>(wanted, count * page_size), pages.first(count)));
+            const u64 bytes = std::min<u64>(wanted, count * page_size);
+            if (!read_pages(_filesystem.device(), at.device_offset, bytes, pages.first(count)).ok()) {
+                return _filesystem.unreadable(_layout.inode_number, at.device_offset, bytes);
+            }
         } else {
             count = 1;
             const u64 length = std::min<u64>(wanted, page_size);

@@ -39,7 +39,8 @@ erofs_inode::~erofs_inode() {
 
 result<ref<erofs_inode>> erofs_inode::load(erofs& owner, u64 number) {
     if (number >= owner.image_size() / disk::inode_slot) {
-        return owner.damaged(number, 0, "inode number beyond the image");
+        return owner.damaged(number, owner.inode_offset(number), "no such inode: the image ends at {}",
+                             owner.image_size());
     }
     const u64 offset = owner.inode_offset(number);
     disk::compact_inode compact{};
@@ -48,7 +49,7 @@ result<ref<erofs_inode>> erofs_inode::load(erofs& owner, u64 number) {
     }
     const u32 kind = compact.format >> 1 & 7;
     if ((compact.format & ~u32{0xf}) != 0 || kind > static_cast<u32>(disk::layout::chunked)) {
-        return owner.damaged(number, offset, "unknown inode format");
+        return owner.damaged(number, offset, "unknown inode format {:04x}", compact.format);
     }
     auto* made = new (std::nothrow) erofs_inode(owner, number, compact.mode);
     if (made == nullptr) {
@@ -105,18 +106,20 @@ result<void> erofs_inode::check(u64 offset) {
         return {};
     }
     if (_layout.size > static_cast<u64>(INT64_MAX)) {
-        return owner().damaged(number, offset, "file size is negative");
+        return owner().damaged(number, offset, "a size of {} bytes is impossible",
+                               _layout.size);
     }
     const bool plain =
         _layout.kind == disk::layout::plain || _layout.kind == disk::layout::inline_tail;
     if (plain && _layout.size > owner().image_size()) {
-        return owner().damaged(number, offset, "file is larger than the image");
+        return owner().damaged(number, offset, "a size of {} bytes, in an image of {}",
+                               _layout.size, owner().image_size());
     }
     if (!is_regular() && !plain && _layout.kind != disk::layout::chunked) {
         return owner().damaged(number, offset, "compressed directory or link");
     }
     if (is_symlink() && (_layout.size == 0 || _layout.size >= 4096)) {
-        return owner().damaged(number, offset, "symbolic link of impossible length");
+        return owner().damaged(number, offset, "a symbolic link of {} bytes", _layout.size);
     }
     return {};
 }
@@ -182,6 +185,19 @@ result<void> erofs_inode::read_block(u64 block, directory_block& to) {
     return {};
 }
 
+// An inode that cannot be read has no name yet: the entry that leads to it is said.
+result<ref<inode>> erofs_inode::inode_of_entry(const directory_block& block, u32 index) {
+    const u64 wanted = block.entry(index).number;
+    result<ref<inode>> found = owner().inode_by_number(wanted);
+    if (!found.ok() && found.error() == err::io) {
+        const sentence before = last_damage();
+        char buffer[erofs::longest_path_said];
+        const std::string_view path = dcache::path_of_inode(owner(), number, buffer);
+        note_damage("{} (the file {}/{})", before, path, block.name(index));
+    }
+    return found;
+}
+
 result<ref<inode>> erofs_inode::lookup_in(const directory_block& block, std::string_view name) {
     u32 low = 0;
     u32 high = block.count;
@@ -193,7 +209,7 @@ result<ref<inode>> erofs_inode::lookup_in(const directory_block& block, std::str
                                    "directory entry with impossible name");
         }
         if (here == name) {
-            return owner().inode_by_number(block.entry(middle).number);
+            return inode_of_entry(block, middle);
         }
         if (here < name) {
             low = middle + 1;

@@ -1,6 +1,6 @@
 #include "fs/partition.hh"
 
-#include "core/log.hh"
+#include "fs/damage.hh"
 #include "lib/bytes.hh"
 #include "lib/checksum.hh"
 #include "lib/format.hh"
@@ -111,7 +111,7 @@ bool read_header(block_device& disk, u64 at, gpt_header& header) {
     }
     store<u32>(bytes.data() + offsetof(gpt_header, checksum), 0);
     if (crc32({bytes.data(), header.size}) != header.checksum) {
-        log_warning("{}: GPT header at offset {} has a wrong checksum", disk.name(), at);
+        note_damage("{}: the GPT header at offset {} has a wrong checksum", disk.name(), at);
         return false;
     }
     return true;
@@ -127,7 +127,8 @@ result<vector<std::byte>> read_entries(block_device& disk, const gpt_header& hea
     TRY(bytes.resize(usize{header.entry_size} * header.entry_count));
     TRY(disk.read(header.entries_sector * sector, bytes));
     if (crc32(bytes) != header.entries_checksum) {
-        log_warning("{}: GPT entries have a wrong checksum", disk.name());
+        note_damage("{}: the GPT entries at offset {} have a wrong checksum", disk.name(),
+                    header.entries_sector * sector);
         return err::io;
     }
     return bytes;
@@ -154,7 +155,8 @@ block_device* find_partition(block_device& disk, std::string_view name) {
             continue;
         }
         if (entry.first > entry.last || entry.last >= size / sector) {
-            log_error("{}: partition {} reaches beyond the disk", disk.name(), name);
+            note_damage("{}: truncated at offset {}: partition {} ends at {}", disk.name(), size,
+                        name, (entry.last + 1) * sector);
             return nullptr;
         }
         return new (std::nothrow)

@@ -14,6 +14,7 @@
 namespace kiln {
 
 class block_device;
+class sentence;
 
 inline constexpr usize path_max = 4096;  // with the NUL
 inline constexpr usize name_max = 255;
@@ -23,8 +24,10 @@ inline constexpr u32 max_symlinks = 40;
 
 // The first device, or partition named kiln-root, that holds EROFS; null when none does.
 block_device* find_root_device();
-// Mounts EROFS from the device as the root, or an empty tmpfs without one. A damaged image is said
-// on the log with file and offset.
+// For the sentence that says that there is none: what each disk holds instead.
+void describe_disks(sentence& to);
+// Mounts EROFS from the device as the root, or an empty tmpfs without one. What is wrong with an
+// image is last_damage() (fs/damage.hh).
 result<void> mount_root(block_device* device);
 // Mounts /dev, /dev/shm, /proc and /sys, making their mount points.
 result<void> mount_standard_filesystems();

@@ -16,6 +16,7 @@
 #include "core/page.hh"
 #include "core/sched.hh"
 #include "drivers/devices.hh"
+#include "fs/damage.hh"
 #include "fs/special_files.hh"
 #include "fs/vfs.hh"
 #include "init/control.hh"
@@ -49,7 +50,7 @@ void must_work(const result<void>& outcome, std::string_view pattern, const Args
     if (!outcome.ok()) {
         sentence why;
         why.set(pattern, args...);
-        why.add(" (error {})", outcome.error());
+        add_reason(why, outcome.error());
         refuse_to_start(why);
     }
 }
@@ -59,7 +60,8 @@ app_config read_image_manifest() {
     if (!text.ok()) {
         if (text.error() != err::noent) {
             sentence why;
-            why.set("cannot read {}: error {}", manifest_path, text.error());
+            why.set("cannot read {}", manifest_path);
+            add_reason(why, text.error());
             refuse_to_start(why);
         }
         return {};
@@ -73,7 +75,10 @@ void mount_all(root_source root, bool& has_root) {
     block_device* device = root == root_source::none ? nullptr : find_root_device();
     has_root = device != nullptr;
     if (device == nullptr && root != root_source::none) {
-        refuse_to_start("no disk holds an EROFS root: give QEMU a drive with the image, or say root=none");
+        sentence why;
+        why.set("no disk holds an EROFS root");
+        describe_disks(why);
+        refuse_to_start(why);
     }
     must_work(mount_root(device), "the root file system cannot be mounted");
     must_work(mount_standard_filesystems(), "/dev, /proc and /sys cannot be mounted");
@@ -98,7 +103,8 @@ void enter_directory(std::string_view path) {
     result<ref<dentry>> found = resolve(*root_directory(), path);
     if (!found.ok()) {
         sentence why;
-        why.set("the working directory {} is not in the image (error {})", path, found.error());
+        why.set("the working directory {} cannot be entered", path);
+        add_reason(why, found.error());
         refuse_to_start(why);
     }
     set_working_directory(found.take());
@@ -110,9 +116,16 @@ program_start load(const app_config& config) {
     vector<std::string_view> arguments = must(views_of(config.argv), why);
     vector<std::string_view> environment = must(views_of(config.env), why);
     program_start start;
-    must_work(load_program({.path = arguments[0], .arguments = arguments, .environment = environment},
-                           start),
-              "cannot start {}", arguments[0]);
+    sentence reason;
+    const result<void> loaded = load_program(
+        {.path = arguments[0], .arguments = arguments, .environment = environment}, start, reason);
+    if (!loaded.ok()) {
+        if (reason.empty()) {
+            must_work(loaded, "cannot start {}", arguments[0]);
+        }
+        why.add(": {}", reason);
+        refuse_to_start(why);
+    }
     return start;
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/entropy.hh"
 #include "core/log.hh"
+#include "fs/damage.hh"
 #include "fs/stat.hh"
 #include "fs/vfs.hh"
 #include "linux/auxv.hh"
@@ -49,55 +50,61 @@ result<usize> read_at(file& from, u64 offset, std::span<std::byte> to) {
     return done;
 }
 
-err refuse(std::string_view path, std::string_view why, err error) {
-    log_error("cannot run {}: it {}", path, why);
+err refuse(sentence& why, std::string_view path, std::string_view reason, err error) {
+    why.set("{} {}", path, reason);
     return error;
 }
 
-result<void> check_runnable(std::string_view path, file& open, file_status& status) {
+// What the file system said to an operation on the file.
+template <class T>
+result<T> explained(result<T> outcome, sentence& why, std::string_view path) {
+    if (!outcome.ok()) {
+        why.set("{}", path);
+        add_reason(why, outcome.error());
+    }
+    return outcome;
+}
+
+result<void> check_runnable(std::string_view path, file& open, file_status& status,
+                            sentence& why) {
     TRY(open.status(status));
     if (!is_regular(status.mode)) {
-        return refuse(path, "is not a file", err::acces);
+        return refuse(why, path, "is not a file", err::acces);
     }
     if ((status.mode & 0111) == 0) {
-        return refuse(path, "is not executable", err::acces);
+        return refuse(why, path, "is not executable", err::acces);
     }
     return {};
 }
 
-result<elf_program> read_program(std::string_view path, file& open, u64 size) {
+result<elf_program> read_program(std::string_view path, file& open, u64 size, sentence& why) {
     std::byte header[elf_header_size] = {};
-    const usize got = TRY(read_at(open, 0, header));
+    const usize got = TRY(explained(read_at(open, 0, header), why, path));
     if (got >= 2 && header[0] == std::byte{'#'} && header[1] == std::byte{'!'}) {
-        return refuse(path, "is a script; name its interpreter as the program and the script as its "
+        return refuse(why, path, "is a script; name its interpreter as the program and the script as its "
                             "argument", err::noexec);
     }
     const char* reason = "";
     auto place = check_elf_header({header, got}, size, reason);
     if (!place.ok()) {
-        return refuse(path, reason, place.error());
+        return refuse(why, path, reason, place.error());
     }
     vector<std::byte> headers;
     TRY(headers.resize(place.value().size));
-    TRY(read_at(open, place.value().offset, headers));
+    TRY(explained(read_at(open, place.value().offset, headers), why, path));
     auto program = parse_elf({header, got}, headers, size, user_end, reason);
     if (!program.ok()) {
-        return refuse(path, reason, program.error());
+        return refuse(why, path, reason, program.error());
     }
     return program;
 }
 
-result<loaded_file> open_program(std::string_view path) {
+result<loaded_file> open_program(std::string_view path, sentence& why) {
     loaded_file made;
-    auto open = open_path(path, open_flag::rdonly);
-    if (!open.ok()) {
-        log_error("cannot run {}: error {}", path, open.error());
-        return open.error();
-    }
-    made.open = open.take();
+    made.open = TRY(explained(open_path(path, open_flag::rdonly), why, path));
     file_status status;
-    TRY(check_runnable(path, *made.open, status));
-    made.program = TRY(read_program(path, *made.open, status.size));
+    TRY(check_runnable(path, *made.open, status, why));
+    made.program = TRY(read_program(path, *made.open, status.size, why));
     made.pages = TRY(made.open->mapping(false));
     return made;
 }
@@ -220,13 +227,13 @@ result<void> place_program(loaded_file& program) {
 }
 
 // Returns the address at which ld.so was loaded.
-result<u64> place_interpreter(const loaded_file& program, u64& entry) {
+result<u64> place_interpreter(const loaded_file& program, u64& entry, sentence& why) {
     string path = TRY(interpreter_path(program));
-    loaded_file interpreter = TRY(open_program(path));
+    loaded_file interpreter = TRY(open_program(path, why));
     if (interpreter.program.position_independent) {
         interpreter.bias = TRY(choose_range(interpreter.program)) - interpreter.program.lowest();
     }
-    TRY(map_program(interpreter));
+    TRY(explained(map_program(interpreter), why, path));
     entry = interpreter.entry();
     return interpreter.bias;
 }
@@ -313,7 +320,7 @@ std::string_view search_path(const program_request& request) {
 }
 
 // The path of the program's file.
-result<string> find_program(const program_request& request) {
+result<string> find_program(const program_request& request, sentence& why) {
     if (request.path.find('/') != std::string_view::npos) {
         return string::copy(request.path);
     }
@@ -328,26 +335,26 @@ result<string> find_program(const program_request& request) {
             return candidate;
         }
     }
-    log_error("cannot run {}: there is no such program in PATH", request.path);
+    why.set("there is no {} in PATH", request.path);
     return err::noent;
 }
 
 }  // namespace
 
-result<void> load_program(const program_request& request, program_start& out) {
+result<void> load_program(const program_request& request, program_start& out, sentence& why) {
     the_address_space().start(root_table());
     TRY(start_memory_reclaim());
-    string path = TRY(find_program(request));
-    loaded_file program = TRY(open_program(path));
+    string path = TRY(find_program(request, why));
+    loaded_file program = TRY(open_program(path, why));
     u64 stack_top = 0;
     choose_mmap_base(stack_top);
-    TRY(place_program(program));
+    TRY(explained(place_program(program), why, path));
     note_segments(program);
     the_address_space().executable = program.open;
     out.rip = program.entry();
     u64 interpreter_base = 0;
     if (program.program.interpreter_size != 0) {
-        interpreter_base = TRY(place_interpreter(program, out.rip));
+        interpreter_base = TRY(place_interpreter(program, out.rip, why));
     }
     out.rsp = TRY(make_stack(request, path, program, stack_top, interpreter_base));
     log_debug("{} lies at {:x}, its interpreter at {:x}, entry {:x}", path, program.bias,

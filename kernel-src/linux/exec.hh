@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "lib/result.hh"
+#include "lib/sentence.hh"
 #include "lib/types.hh"
 
 namespace kiln {
@@ -25,7 +26,7 @@ struct program_start {
     u64 rsp = 0;
 };
 
-// Fails with Linux's errno for execve and says why on the log.
-result<void> load_program(const program_request& request, program_start& out);
+// Fails with Linux's errno for execve and says why.
+result<void> load_program(const program_request& request, program_start& out, sentence& why);
 
 }  // namespace kiln

@@ -164,9 +164,11 @@ usize page_cache::read_window(u64 index, u64& first) {
     return 1;
 }
 
-// Allocates pages for the part of the read window around `index` that is missing.
-result<void> page_cache::choose(u64 index, batch& made) {
-    made.window = read_window(index, made.first);
+// Allocates pages for the part of the read window around `index` that is missing, or for `index`
+// alone.
+result<void> page_cache::choose(u64 index, batch& made, bool alone) {
+    made.first = index;
+    made.window = alone ? 1 : read_window(index, made.first);
     KILN_DEBUG_ASSERT(made.first / page_tree::ways ==
                       (made.first + made.window - 1) / page_tree::ways);
     u64 first = index;
@@ -289,13 +291,12 @@ void page_cache::forget(batch& made) {
     }
 }
 
-// Reads `index` and what is missing around it. Null when another thread does it.
-result<page*> page_cache::read_missing(u64 index) {
-    batch made;
-    TRY(choose(index, made));
+// False when another thread reads it.
+result<bool> page_cache::read_window_of(u64 index, batch& made, bool alone) {
+    TRY(choose(index, made, alone));
     TRY(enter(index, made));
     if (made.count == 0) {
-        return static_cast<page*>(nullptr);
+        return false;
     }
     const result<void> outcome = fill(made.first, made.span());
     if (!outcome.ok()) {
@@ -303,6 +304,21 @@ result<page*> page_cache::read_missing(u64 index) {
         return outcome.error();
     }
     publish(made);
+    return true;
+}
+
+// Reads `index` and what is missing around it. Null when another thread does it. What nobody has
+// asked for may be damaged: then the page is read alone.
+result<page*> page_cache::read_missing(u64 index) {
+    batch made;
+    result<bool> outcome = read_window_of(index, made, false);
+    if (!outcome.ok() && outcome.error() == err::io && made.count > 1) {
+        made = {};
+        outcome = read_window_of(index, made, true);
+    }
+    if (!TRY(std::move(outcome))) {
+        return static_cast<page*>(nullptr);
+    }
     page* wanted = nullptr;
     for (page* fresh : made.span()) {
         if (fresh->index == index) {

@@ -78,7 +78,8 @@ private:
     // Waits until somebody else has read the page; null when that failed.
     page* wait_for(page& found);
     result<page*> read_missing(u64 index);
-    result<void> choose(u64 index, batch& made);
+    result<void> choose(u64 index, batch& made, bool alone);
+    result<bool> read_window_of(u64 index, batch& made, bool alone);
     result<void> enter(u64 index, batch& made);
     usize enter_locked(u64 index, batch& made, page_tree::spare_nodes& spares);
     void give_back(batch& made, usize keep);

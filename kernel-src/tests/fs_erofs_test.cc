@@ -2,7 +2,10 @@
 // folder they were made from; and damaged ones, which must give errors and never worse.
 #include <random>
 
+#include "fs/damage.hh"
 #include "fs/erofs.hh"
+#include "lib/bytes.hh"
+#include "lib/checksum.hh"
 #include "fs/lz4.hh"
 #include "fs/pipe.hh"
 #include "tests/fs_rig.hh"
@@ -190,6 +193,124 @@ INSTANTIATE_TEST_SUITE_P(formats, erofs_image,
                                          "-zlz4 -C65536 -Elegacy-compress", "--chunksize=4096",
                                          "--chunksize=65536",
                                          "-Eforce-chunk-indexes --chunksize=4096"));
+
+// --- what is said of damage ---
+
+// One compressed file, so that damage to data can only be in it.
+class damaged_image : public testing::TestWithParam<const char*> {
+protected:
+    void SetUp() override {
+        host_folder::run("mkdir -p " + folder.path + "/tree/usr");
+        const int fd = ::open((folder.path + "/tree/usr/text").c_str(), O_CREAT | O_WRONLY, 0644);
+        ASSERT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+        ::close(fd);
+        const std::string image = folder.path + "/image";
+        ASSERT_EQ(host_folder::run("mkfs.erofs --quiet " + std::string(GetParam()) + " " + image +
+                                   " " + folder.path + "/tree >/dev/null 2>&1"), 0);
+        bytes = host_disk(image).bytes;
+    }
+
+    // The superblock's checksum covers its whole block.
+    void seal() {
+        store<u32>(bytes.data() + 1028, 0);
+        store<u32>(bytes.data() + 1028, crc32c(~0u, std::span(bytes).subspan(1024, 4096 - 1024)));
+    }
+
+    // Mounts it and reads from the file; the error, and what was said last.
+    std::pair<int, std::string> try_to_read(u64 position = 0) {
+        auto mounted = mount_root(new host_disk(bytes));
+        int error = error_of(mounted);
+        if (mounted.ok()) {
+            char buffer[4096];
+            io_vector to = io_vector::kernel(buffer, sizeof(buffer));
+            auto opened = open_path("/usr/text", open_flag::rdonly);
+            error = opened.ok() ? error_of(opened.value()->read(to, position)) : error_of(opened);
+        }
+        return {error, std::string(last_damage().view())};
+    }
+
+    // Where the inode of a path lies, by way of the file system itself.
+    u64 inode_offset(std::string_view path) {
+        EXPECT_TRUE(mount_root(new host_disk(bytes)).ok());
+        inode& found = *test::must_open(path, open_flag::rdonly)->get_inode();
+        return static_cast<erofs&>(found.filesystem).inode_offset(found.number);
+    }
+
+    const std::string text = make_text(300000, 3, true);
+    host_folder folder;
+    std::vector<std::byte> bytes;
+};
+
+TEST_P(damaged_image, in_the_superblock) {
+    const auto whole = bytes;
+    for (const size_t at : {1028u, 1032u, 1036u, 1038u, 1040u, 1060u, 1064u, 1104u, 4095u}) {
+        bytes = whole;
+        bytes[at] ^= std::byte{1};
+        const auto [error, said] = try_to_read();
+        EXPECT_EQ(error, EIO) << at;
+        EXPECT_EQ(said.find("host0: the superblock is damaged: its checksum at offset 1028 is "), 0u)
+            << at << ": " << said;
+    }
+    bytes = whole;
+    EXPECT_EQ(try_to_read().first, 0);
+}
+
+TEST_P(damaged_image, by_truncation) {
+    const auto whole = bytes;
+    for (const size_t size : {size_t{1536}, size_t{4096}, whole.size() - 512}) {
+        bytes = whole;
+        bytes.resize(size);
+        const auto [error, said] = try_to_read();
+        EXPECT_EQ(error, EIO) << size;
+        EXPECT_EQ(said, "host0: truncated at offset " + std::to_string(size) +
+                            ": the superblock at offset 1024 says " +
+                            std::to_string(whole.size()) + " bytes");
+    }
+}
+
+TEST_P(damaged_image, in_an_inode) {
+    const u64 at = inode_offset("/usr/text");
+    bytes[at + 1] ^= std::byte{0x80};  // the format's reserved bits
+    seal();
+    const auto [error, said] = try_to_read();
+    EXPECT_EQ(error, EIO);
+    EXPECT_NE(said.find(" at offset " + std::to_string(at) + ": unknown inode format 80"),
+              std::string::npos)
+        << said;
+    EXPECT_NE(said.find(" (the file /usr/text)"), std::string::npos) << said;
+}
+
+TEST_P(damaged_image, in_a_directory) {
+    const u64 at = inode_offset("/usr") + sizeof(erofs_format::compact_inode);
+    bytes[at + 8] ^= std::byte{1};  // where the first name begins
+    seal();
+    const auto [error, said] = try_to_read();
+    EXPECT_EQ(error, EIO);
+    EXPECT_EQ(said.find("host0: /usr, inode "), 0u) << said;
+    EXPECT_NE(said.find(" at offset " + std::to_string(at) + ": "), std::string::npos) << said;
+}
+
+TEST_P(damaged_image, in_compressed_data) {
+    // The last block holds data: a run of the largest literal length leaves its input.
+    const size_t block = bytes.size() - 4096;
+    std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(block), bytes.end(), std::byte{0xff});
+    const auto [error, said] = try_to_read(text.size() - 100);
+    EXPECT_EQ(error, EIO);
+    EXPECT_EQ(said.find("host0: /usr/text, inode "), 0u) << said;
+    EXPECT_NE(said.find(": bad LZ4 data for the "), std::string::npos) << said;
+    const size_t named = said.find(" at offset ");
+    ASSERT_NE(named, std::string::npos) << said;
+    const size_t offset = std::stoul(said.substr(named + 11));
+    EXPECT_LE(offset, block);
+    EXPECT_GE(offset + 65536, bytes.size());
+    // What lies before it can still be read, though it is read ahead together with the rest.
+    EXPECT_EQ(try_to_read(0).first, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(formats, damaged_image,
+                         testing::Values("-zlz4 -Eforce-inode-compact",
+                                         "-zlz4hc -C16384 -Eforce-inode-compact",
+                                         "-zlz4 -Elegacy-compress -Eforce-inode-compact"));
 
 class byte_collector final : public lz4_decoder::sink {
 public:

@@ -37,3 +37,15 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     built = os.environ.get("KILN_LOADER")
     loader = Path(built) if built else boot_rig.build_loader(folder / "loader")
     return Parts(loader, boot_rig.build_probe(folder / "probe"), boot_rig.build_root(folder))
+
+
+@pytest.fixture(scope="session")
+def kernel():
+    """A built kernel; KILN_KERNEL names one (with stage1.bin and stage2.bin beside it)."""
+    chosen = os.environ.get("KILN_KERNEL")
+    if chosen:
+        return Path(chosen)
+    built = boot_rig.TOP / "build/kernel"
+    boot_rig.run("cmake", "-S", boot_rig.TOP / "kernel-src", "-B", built, "-G", "Ninja")
+    boot_rig.run("ninja", "-C", built, timeout=600)
+    return built / "kiln.elf"

@@ -248,4 +248,5 @@ def test_run_passes_the_sentence_on(built, tmp_path):
     assert done.returncode == 125
     told = json.loads(status.read_text())
     assert not told["timeout"]
-    assert told["error"].startswith("the disk does not boot: loader: the kernel on this disk ")
+    start = f"{image}: the disk does not boot: loader: the kernel on this disk "
+    assert told["error"].startswith(start)

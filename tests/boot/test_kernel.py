@@ -1,15 +1,10 @@
-"""The kernel itself, started by the loader: from kernel-src/run, and as a whole disk in bare QEMU.
-
-KILN_KERNEL names a kernel (with stage1.bin and stage2.bin beside it); without it, kernel-src/run
-finds or builds one, as it does for its users.
-"""
+"""The kernel itself, started by the loader: by kernel-src/run, and as a whole disk in bare QEMU."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import boot_rig
 import pytest
@@ -25,18 +20,6 @@ int main(int count, char **words) {
     return 7;
 }
 """
-
-
-@pytest.fixture(scope="session")
-def kernel():
-    """A built kernel."""
-    chosen = os.environ.get("KILN_KERNEL")
-    if chosen:
-        return Path(chosen)
-    built = boot_rig.TOP / "build/kernel"
-    boot_rig.run("cmake", "-S", boot_rig.TOP / "kernel-src", "-B", built, "-G", "Ninja")
-    boot_rig.run("ninja", "-C", built, timeout=600)
-    return built / "kiln.elf"
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +104,22 @@ def test_a_damaged_root_is_a_sentence(kernel, tree, tmp_path):
         file.write(bytes(4))
     done = guest("--disk-boot", "--root", image)
     assert done.returncode == 125
-    assert "no EROFS magic at offset 1024" in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"run: {image}: ")
+    assert last.endswith("wanted the EROFS magic e0f5e1e2 at offset 1024, found 00000000")
+
+
+def test_a_cut_disk_is_a_sentence(kernel, tree, tmp_path):
+    image = tmp_path / "disk.img"
+    build(kernel, tree, image, APP)
+    root = boot_rig.disk.read_layout(image).partition("kiln-root")
+    end = root.offset + root.size
+    os.truncate(image, end - 4096)
+    done = guest("--disk-boot", "--root", image)
+    assert done.returncode == 125
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"run: {image}: ")
+    assert f"truncated at offset {end - 4096}: partition kiln-root ends at {end}" in last
 
 
 def test_without_ports_all_is_on_the_serial_line(kernel, tree, tmp_path):

@@ -1,6 +1,7 @@
 """Puts the parts together: options, kernel, root, QEMU, and what came of it."""
 
 import os
+import re
 import shlex
 import signal
 import sys
@@ -44,7 +45,7 @@ class Guest:
 
     def __init__(self, options: Options, words_for: "Launch") -> None:
         self._options = options
-        self.outcome = Outcome()
+        self.outcome = Outcome(image=options.root)
         verbose = 2 if options.verbose else None
         self._ended = threading.Event()
         self._recorders = {
@@ -149,12 +150,20 @@ class Launch:
         return words
 
 
+_WRONG = re.compile(rb"^kiln: \[ *[0-9.]+\] error: .*\n?", re.M)
+
+
+def _worth_showing(outcome: Outcome, log: bytes) -> bytes:
+    """All of the kernel's lines when the run went wrong, else those that say that something did."""
+    return log if outcome.wrong else b"".join(_WRONG.findall(log))
+
+
 def _report(options: Options, outcome: Outcome, log: bytes) -> None:
     if options.log_file:
         with open(options.log_file, "wb") as stream:
             stream.write(log)
-    if outcome.wrong and not options.verbose:
-        sys.stderr.buffer.write(log)
+    if not options.verbose:
+        sys.stderr.buffer.write(_worth_showing(outcome, log))
         sys.stderr.flush()
     if outcome.timeout:
         _say(f"timed out after {options.timeout:g} s")

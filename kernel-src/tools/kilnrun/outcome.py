@@ -28,6 +28,7 @@ class Outcome:
     error: str | None = None
     started_ns: int | None = None
     standing: bool = False  # nothing in the guest runs that could power off
+    image: str | None = None  # what --root names: the guest knows only its disks
     milliseconds: int = 0
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -54,8 +55,10 @@ class Outcome:
                 self.exit = int(event["status"]) & 255
             elif kind == "signal":
                 self.signal = int(event["signal"])
-            elif kind in ("panic", "error"):
-                setattr(self, kind, str(event.get("message", "")))
+            elif kind == "panic":
+                self.panic = str(event.get("message", ""))
+            elif kind == "error":
+                self.error = f"{self.image}: {event.get('message', '')}"
         except (ValueError, KeyError, TypeError):
             self.error = f"the guest said something unknown on its control channel: {line[:200]!r}"
 
@@ -66,7 +69,8 @@ class Outcome:
             self.panic = panic[1].decode(errors="replace")
         loader = _LOADER_LINE.search(text)
         if loader and not self.known:
-            self.error = f"the disk does not boot: {loader[1].decode(errors='replace')}"
+            said = loader[1].decode(errors="replace")
+            self.error = f"{self.image}: the disk does not boot: {said}"
             self.standing = True
         for pattern, name in _LAST_LINES:
             found = pattern.findall(text)
