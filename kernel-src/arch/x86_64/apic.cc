@@ -119,8 +119,8 @@ void send_to_all_others(u8 vector) {
     command(0, all_but_self | level_assert | vector);
 }
 
-void send_nmi_to_all_others() {
-    command(0, all_but_self | level_assert | 4u << 8);
+void send_nmi_to_cpu(u32 cpu_number) {
+    command(apic_id_of(cpu_number), level_assert | 4u << 8);
 }
 
 void send_init(u32 apic_id) {

@@ -120,12 +120,12 @@ ap_protected:
 
     .code64
 ap_long:
-    // The next free slot of the table of stacks; each slot holds the stack top and the CPU number.
+    // The next free slot of the table of stacks, whose number is handed on.
     movl $1, %eax
     lock xaddl %eax, (ap_start_arguments - ap_start + 16)(%rbx)
     movq (ap_start_arguments - ap_start + 8)(%rbx), %rcx
     movq (%rcx, %rax, 8), %rsp
-    leal 1(%eax), %edi
+    movl %eax, %edi
     movabsq $start_other_cpu, %rax
     xorl %ebp, %ebp
     pushq $0

@@ -36,6 +36,7 @@ struct reference_counter {
 };
 constinit reference_counter reference;
 
+// The TSC at the moment of a reading of another counter.
 struct paired_reading {
     u64 tsc;
     u64 reference;
@@ -104,13 +105,15 @@ void use_pit() {
     reference = {.type = reference_counter::kind::pit, .mask = 0xffff, .hertz = pit_hertz};
 }
 
-// The tightest of a few readings of the TSC around the reference.
-paired_reading read_pair() {
+// The tightest of a few readings of the TSC around the other counter: the host may take the CPU away
+// between any two instructions, for as long as it likes.
+template <class Counter>
+paired_reading read_pair(Counter read_counter) {
     paired_reading best{};
     u64 best_width = ~u64{0};
     for (int i = 0; i < 3; ++i) {
         const u64 before = read_tsc();
-        const u64 counted = reference.read();
+        const u64 counted = read_counter();
         const u64 after = read_tsc();
         if (after - before < best_width) {
             best_width = after - before;
@@ -120,9 +123,25 @@ paired_reading read_pair() {
     return best;
 }
 
+paired_reading read_reference_pair() {
+    return read_pair([] { return reference.read(); });
+}
+
 u64 reference_ns(const paired_reading& from, const paired_reading& to) {
     const u64 ticks = (to.reference - from.reference) & reference.mask;
     return multiply_divide(ticks, ns_per_s, reference.hertz);
+}
+
+// The same over any time: the counter may have wrapped, how often the clock's own measure of the time
+// tells.
+u64 unwrapped_ns(const paired_reading& from, const paired_reading& to) {
+    const u64 counted = reference_ns(from, to);
+    const u64 roughly = multiply_shift32(to.tsc - from.tsc, the_vdso_data().multiplier);
+    if (reference.mask == ~u64{0} || roughly <= counted) {
+        return counted;
+    }
+    const u64 wrap = multiply_divide(reference.mask + 1, ns_per_s, reference.hertz);
+    return counted + (roughly - counted + wrap / 2) / wrap * wrap;
 }
 
 u64 multiplier_for(u64 ticks, u64 ns) {
@@ -240,27 +259,32 @@ void measure_quickly() {
     if (!use_hpet() && !use_acpi_timer()) {
         use_pit();
     }
-    first_reading = read_pair();
+    first_reading = read_reference_pair();
     paired_reading last = first_reading;
     while (reference_ns(first_reading, last) < quick_measure_ns) {
-        last = read_pair();
+        last = read_reference_pair();
     }
     set_clock(first_reading.tsc, 0,
               multiplier_for(last.tsc - first_reading.tsc, reference_ns(first_reading, last)));
 }
 
-// The APIC timer against the TSC, whose frequency is known now.
+// The APIC timer against the TSC, whose frequency is known now. The timer stops at the end of its 32
+// bits, so what takes too long is measured again.
 void measure_apic_timer() {
-    apic_timer_count_freely();
-    const u64 start = now();
-    const u32 first = apic_timer_elapsed();
+    constexpr u64 shortest = quick_measure_ns / 2, longest = ns_per_s;
+    const auto read_timer = [] { return read_pair([] { return u64{apic_timer_elapsed()}; }); };
     u64 passed = 0;
-    u32 ticks = 0;
+    u64 ticks = 0;
     do {
-        ticks = apic_timer_elapsed() - first;
-        passed = now() - start;
-    } while (passed < quick_measure_ns / 2);
-    set_apic_timer_frequency(static_cast<u64>(ticks) * ns_per_s / passed);
+        apic_timer_count_freely();
+        const paired_reading first = read_timer();
+        do {
+            const paired_reading last = read_timer();
+            ticks = last.reference - first.reference;
+            passed = multiply_shift32(last.tsc - first.tsc, the_vdso_data().multiplier);
+        } while (passed < shortest);
+    } while (passed > longest || ticks == 0);
+    set_apic_timer_frequency(multiply_divide(ticks, ns_per_s, passed));
 }
 
 }  // namespace
@@ -308,8 +332,8 @@ void clock_refine() {
     if (frequency_is_exact || reference.type == reference_counter::kind::pit) {
         return;
     }
-    const paired_reading current = read_pair();
-    const u64 passed = reference_ns(first_reading, current);
+    const paired_reading current = read_reference_pair();
+    const u64 passed = unwrapped_ns(first_reading, current);
     const vdso_data& clock = the_vdso_data();
     set_clock(current.tsc,
               clock.monotonic_base +

@@ -1,5 +1,11 @@
 // The others are started by INIT and two start-up interrupts (Intel SDM vol. 3, 9.4.4) with code that
 // boot.S keeps and that is copied to a page below 1 MiB. Each takes the next stack of a table.
+//
+// On a busy host a CPU may come seconds late, and CPUs overtake each other. So a CPU's number is given
+// at the door: those that come before it closes get 1, 2, … without gaps and are waited for, however
+// long they take from there; those that come later stop. On the emulator no INIT calls back what was
+// sent before, so what late CPUs need of memory stays: the start code, the stacks, and a root table of
+// their own with the identity mapping.
 #include "arch/x86_64/smp.hh"
 
 #include <algorithm>
@@ -8,6 +14,7 @@
 #include "arch/x86_64/boot_memory.hh"
 #include "arch/x86_64/cpu.hh"
 #include "arch/x86_64/msr.hh"
+#include "arch/x86_64/paging.hh"
 #include "core/clock.hh"
 #include "core/kernel_stack.hh"
 #include "core/log.hh"
@@ -22,12 +29,19 @@ namespace {
 // Conventional memory that no firmware uses: the page of the start code.
 constexpr u64 start_page = 0x8000;
 // They come within a millisecond, unless the host has other things to do.
-constexpr u64 start_limit_ns = 2 * ns_per_s;
+constexpr u64 start_limit_ns = 10 * ns_per_s;
 // INIT takes effect at once on everything since the Pentium 4; a short pause is for the emulators.
 constexpr u64 init_pause_ns = 50'000;
 
 constinit u64 stack_tops[max_cpus]{};
-constinit std::atomic<u32> started{1};
+// In the image, and so below 4 GiB: the start code loads it before it has 64 bits.
+alignas(page_size) constinit u64 start_root[page_size / sizeof(u64)]{};
+constexpr u32 door_closed = 1u << 31;
+
+// The next CPU's number; with door_closed, how many there are.
+constinit std::atomic<u32> door{1};
+// CPUs that are ready to run threads.
+constinit std::atomic<u32> ready{1};
 constinit std::atomic<bool> stopping{false};
 constinit std::atomic<bool> may_run{false};
 
@@ -41,10 +55,23 @@ void place_start_code() {
     auto* target = static_cast<char*>(phys_to_virt(start_page));
     std::copy(ap_start, ap_start_end, target);
     auto* arguments = reinterpret_cast<start_arguments*>(target + (ap_start_arguments - ap_start));
-    *arguments = {.root = root_physical(), .stacks = reinterpret_cast<u64>(stack_tops), .taken = 0};
+    std::copy_n(root_table(), std::size(start_root), start_root);
+    *arguments = {.root = virt_to_phys(start_root), .stacks = reinterpret_cast<u64>(stack_tops), .taken = 0};
 }
 
-// CPU numbers are given in the order in which the CPUs arrive.
+u32 admitted() {
+    return door.load(std::memory_order_acquire) & ~door_closed;
+}
+
+// The number of a CPU that has come; 0 when it comes too late.
+u32 pass_door() {
+    u32 number = door.load(std::memory_order_acquire);
+    while ((number & door_closed) == 0 &&
+           !door.compare_exchange_weak(number, number + 1, std::memory_order_acq_rel)) {
+    }
+    return (number & door_closed) == 0 ? number : 0;
+}
+
 u32 prepare_cpus() {
     u32 count = 1;
     const acpi::madt_information& madt = acpi::tables().madt;
@@ -80,37 +107,39 @@ void send_start(u32 wanted) {
             }
         }
         const u64 pause_end = now() + (round == 0 ? init_pause_ns : 4 * init_pause_ns);
-        while (now() < pause_end && started.load(std::memory_order_acquire) < wanted) {
+        while (now() < pause_end && admitted() < wanted) {
             cpu_relax();
         }
     }
 }
 
-bool has_started(u32 apic_id) {
-    for (u32 number = 1; number < started.load(std::memory_order_acquire); ++number) {
-        if (cpu_block(number).apic_id == apic_id) {
-            return true;
-        }
+// How many CPUs there are, all ready.
+u32 wait_for_cpus(u32 wanted) {
+    const u64 limit = now() + start_limit_ns;
+    while (admitted() < wanted && now() < limit) {
+        cpu_relax();
     }
-    return false;
+    const u32 count = door.fetch_or(door_closed, std::memory_order_acq_rel);
+    while (ready.load(std::memory_order_acquire) < count) {
+        cpu_relax();
+    }
+    return count;
 }
 
-// Whoever is late must not find the identity mapping gone: INIT makes it wait for ever.
-void give_up_on_late_cpus(u32 wanted) {
-    log_warning("{} of {} CPUs did not start; going on with {}", wanted - started.load(), wanted,
-                started.load());
-    const acpi::madt_information& madt = acpi::tables().madt;
-    for (u32 i = 0; i < madt.cpu_total; ++i) {
-        const u32 apic_id = madt.cpu[i].apic_id;
-        if (madt.cpu[i].enabled && apic_id != apic_id_here() && !has_started(apic_id)) {
-            send_init(apic_id);
-        }
+[[noreturn]] void stop_for_ever() {
+    for (;;) {
+        disable_interrupts();
+        asm volatile("hlt");
     }
 }
 
 }  // namespace
 
-extern "C" [[noreturn]] void start_other_cpu(u32 number) {
+extern "C" [[noreturn]] void start_other_cpu(u32 slot) {
+    const u32 number = pass_door();
+    if (number == 0) {
+        stop_for_ever();
+    }
     cpu_load(number);
     cpu_apic_start();
     cpu& me = this_cpu_block();
@@ -119,10 +148,10 @@ extern "C" [[noreturn]] void start_other_cpu(u32 number) {
     if (idle == nullptr) {
         panic("no memory for the idle thread of CPU {}", number);
     }
-    idle->stack_top = stack_tops[number - 1];
+    idle->stack_top = stack_tops[slot];
     adopt_boot_thread(*idle, "idle");
     me.queue.idling = true;
-    started.fetch_add(1, std::memory_order_acq_rel);
+    ready.fetch_add(1, std::memory_order_acq_rel);
     while (!may_run.load(std::memory_order_acquire)) {
         cpu_relax();
     }
@@ -132,33 +161,36 @@ extern "C" [[noreturn]] void start_other_cpu(u32 number) {
 }
 
 void start_other_cpus() {
+    u32 count = 1;
     if (acpi::tables().madt.cpu_total > 1) {
         const u32 wanted = prepare_cpus();
         place_start_code();
         send_start(wanted);
-        const u64 limit = now() + start_limit_ns;
-        while (started.load(std::memory_order_acquire) < wanted && now() < limit) {
-            cpu_relax();
-        }
-        if (started.load() < wanted) {
-            give_up_on_late_cpus(wanted);
+        count = wait_for_cpus(wanted);
+        if (count < wanted) {
+            log_warning("{} of {} CPUs did not start within {} s; going on with {}", wanted - count,
+                        wanted, start_limit_ns / ns_per_s, count);
         }
     }
     remove_identity_mapping();
-    set_cpu_count(started.load());
+    set_cpu_count(count);
     may_run.store(true, std::memory_order_release);
 }
 
 void stop_other_cpus() {
     if (!stopping.exchange(true) && cpu_count() > 1) {
-        send_nmi_to_all_others();
+        // One by one: a CPU that came too late has nothing to take an NMI with.
+        for (u32 number = 0; number < cpu_count(); ++number) {
+            if (number != this_cpu()) {
+                send_nmi_to_cpu(number);
+            }
+        }
     }
 }
 
 void answer_nmi() {
-    while (stopping.load(std::memory_order_acquire)) {
-        disable_interrupts();
-        asm volatile("hlt");
+    if (stopping.load(std::memory_order_acquire)) {
+        stop_for_ever();
     }
 }
 

@@ -19,7 +19,8 @@ constexpr u8 fifo_on_and_cleared = 0x07;
 constexpr u8 dtr_rts_out2 = 0x0b;
 constexpr u8 status_data_ready = 1u << 0, status_fifo_empty = 1u << 5, status_idle = 1u << 6;
 constexpr u8 fifo_size = 16;
-// A chip that never gets ready is given up; each poll is a port access, so this is under a second.
+// A chip that does not get ready loses bytes, so as not to hold up whoever speaks: each poll is a port
+// access, so this is under a second. It is not given up, as it may only be a busy host's.
 constexpr u32 most_polls = 200'000;
 
 constinit uart16550 com1{com1_port};
@@ -56,11 +57,13 @@ bool uart16550::init() {
 
 // The status is read once a FIFO's worth, because reading it costs as much as writing a byte.
 bool uart16550::wait_for_room() {
+    const u32 limit = _late ? 1 : most_polls;
     for (u32 polls = 0; _room == 0; ++polls) {
         if ((read(line_status) & status_fifo_empty) != 0) {
             _room = fifo_size;
-        } else if (polls == most_polls) {
-            _present = false;
+            _late = false;
+        } else if (polls == limit) {
+            _late = true;
             return false;
         } else {
             cpu_relax();
@@ -91,7 +94,7 @@ usize uart16550::put_some(std::string_view bytes) {
 }
 
 bool uart16550::idle() {
-    return !_present || (read(line_status) & status_idle) != 0;
+    return !_present || _late || (read(line_status) & status_idle) != 0;
 }
 
 bool uart16550::has_input() {

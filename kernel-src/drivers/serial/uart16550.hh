@@ -21,7 +21,7 @@ public:
     void put(char byte);
     // As much as the FIFO takes now; 0 when it is full.
     usize put_some(std::string_view bytes);
-    // Whether everything has left the chip.
+    // Whether everything has left the chip, or it does not get rid of it.
     bool idle();
 
     bool has_input();
@@ -35,6 +35,7 @@ private:
 
     u16 _port;
     bool _present = false;
+    bool _late = false;  // it was not ready in time when last asked
     u8 _room = 0;
 };
 

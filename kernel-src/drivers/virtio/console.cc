@@ -23,8 +23,10 @@ constexpr u32 config_port_total = 4;
 constexpr u16 control_receive_index = 2, control_transmit_index = 3;
 constexpr u16 control_entries = 64;
 constexpr u32 most_ports = 16;
-// A device that does not answer must not hold up the boot for ever.
-constexpr u64 longest_conversation = 2 * ns_per_s;
+// A device that does not answer must not hold up the boot for ever. Without the ports all goes to the
+// serial console, where whoever waits at a port hears nothing: so not before a busy host has had its
+// time.
+constexpr u64 longest_conversation = 30 * ns_per_s;
 
 enum class event : u16 {
     device_ready = 0, port_add = 1, port_remove = 2, port_ready = 3, console_port = 4, resize = 5,
@@ -269,7 +271,8 @@ void console::finish() {
     auto outcome = wait_until(_settled_queue, settled, deadline_after(longest_conversation),
                               wait_mode::uninterruptible);
     if (!outcome.ok()) {
-        log_warning("virtio-console: the device does not answer");
+        log_warning("virtio-console: the device has not answered for {} s",
+                    longest_conversation / ns_per_s);
     }
     for (u32 i = 0; i < _ports.size(); ++i) {
         if (_ports[i]->known != nullptr) {
