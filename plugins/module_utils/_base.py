@@ -13,7 +13,7 @@ import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.kiln.unikernel.plugins.module_utils import _layers, _oci
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError, digest_file
@@ -69,7 +69,7 @@ class FolderBase:
                 target.chmod(mode & 0o7777 | 0o400)
 
 
-Base = OciBase | FolderBase
+Base: TypeAlias = "OciBase | FolderBase"
 
 
 def folder_base(path: Path) -> FolderBase:
@@ -106,7 +106,7 @@ def _walk(folder: Path, chosen: Filter) -> list[tuple[str, Path]]:
             if taken and not chosen.drops("/" + place):
                 found.append((place, here / name))
     # A folder that stays out may hold a file that is kept.
-    known = {place for place, _ in found}
+    known = {found_at for found_at, path in found}
     parents = {
         parent.as_posix() for place in known for parent in Path(place).parents if parent.parts
     }

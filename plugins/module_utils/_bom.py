@@ -111,7 +111,7 @@ def installed(tree: Tree) -> list[Part]:
     for path in filter(None, records):
         for block in path.read_text(encoding="utf-8", errors="replace").split("\n\n"):
             pairs = (line.partition(": ") for line in block.splitlines() if line[:1].strip())
-            fields = {key: value for key, _, value in pairs}
+            fields = {pair[0]: pair[2] for pair in pairs}
             if {"Package", "Version"} <= set(fields) and fields.get(
                 "Status", " installed"
             ).endswith(" installed"):

@@ -108,7 +108,7 @@ def _unpacked(source: Source, blob: Blob, diff_id: str, budget: _Budget) -> Iter
     """The layer as a tar file, whole and checked."""
     algorithm = (blob.digest or "sha256:").partition(":")[0]
     packed = hashlib.new(algorithm)
-    kind, _, wanted = diff_id.partition(":")
+    kind, wanted = diff_id.split(":")
     content = hashlib.new(kind)
     try:
         stream = source.open(blob.name)
@@ -239,7 +239,7 @@ class _Layer:
         return "/" + "/".join(parts)
 
     def _hide(self, member: tarfile.TarInfo) -> None:
-        folder, _, name = self._name(member).rpartition("/")
+        folder, name = self._name(member).rsplit("/", 1)
         if name == _OPAQUE:
             for path in self._tree.entries(folder or "/"):
                 _remove(path)

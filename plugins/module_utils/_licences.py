@@ -51,7 +51,8 @@ def licence_of(package: str, text: str) -> Licence:
     standalone: dict[str, str] = {}
     wanted: list[str] = []
     for paragraph in paragraphs:
-        short, _, rest = paragraph.get("license", "").partition("\n")
+        short, *more = paragraph.get("license", "").split("\n", 1)
+        rest = "".join(more)
         if not short:
             continue
         if rest:

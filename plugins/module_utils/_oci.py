@@ -28,6 +28,8 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnE
 PLATFORM = ("linux", "amd64")
 # Manifests and configurations are read whole; registries take no larger ones.
 JSON_LIMIT = 4 << 20
+# How many entries of indexes are looked at.
+ENTRIES = 1000
 
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
 _INDEXES = {
@@ -217,9 +219,9 @@ def _choose(source: Source, entries: list[Any]) -> Any:
     """The manifest for this platform among these and those of indexes among them."""
     found, others = [], []
     left = list(entries)
-    for _ in range(1000):
-        if not left:
-            break
+    looked_at = 0
+    while left and looked_at < ENTRIES:  # indexes may list each other many times over
+        looked_at += 1
         entry = left.pop(0)
         platform = _get(entry, "platform", source)
         if _get(entry, "mediaType", source) in _INDEXES:
@@ -302,7 +304,7 @@ def _config(value: dict[str, Any]) -> Config:
     return Config(
         entrypoint=[str(each) for each in value.get("Entrypoint") or []],
         cmd=[str(each) for each in value.get("Cmd") or []],
-        env={key: text for key, _, text in pairs},
+        env={pair[0]: pair[2] for pair in pairs},
         cwd=value.get("WorkingDir") or "/",
         user=str(value.get("User") or ""),
         ports=sorted(value.get("ExposedPorts") or {}),

@@ -215,6 +215,5 @@ class _Checker:
         known = {f"disk/{self._attribute(disk, 'diskId')}" for disk in self._all("Disk")}
         known |= {f"file/{self._attribute(file, 'id')}" for file in self._all("File")}
         for resource in item.iter(f"{{{space}}}HostResource"):
-            kind, _, place = (resource.text or "").partition(":/")
-            if kind != "ovf" or place not in known:
+            if (resource.text or "").removeprefix("ovf:/") not in known:
                 yield f"an item's HostResource is {resource.text}, which is nothing (DSP0243, 8.3)"

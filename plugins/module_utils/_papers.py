@@ -62,7 +62,7 @@ def _kernel_parts(inputs: dict[str, Any], digest: str | None) -> list[Part]:
 def _base_parts(root: dict[str, Any], tree: Tree) -> list[Part]:
     """A container image or a folder, and the Debian packages that it says it has."""
     if "oci" in root:
-        kind, _, value = root["oci"].partition(":")
+        kind, value = root["oci"].split(":")
         whole = Part("container", "oci", root["oci"], value if kind == "sha256" else None)
     elif "rootfs" in root:
         whole = Part("container", "rootfs", digest_value(root["rootfs"]))

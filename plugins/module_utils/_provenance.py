@@ -90,7 +90,7 @@ def dependencies(inputs: dict[str, Any], kernel: str | None) -> list[dict[str, A
         value = content if isinstance(content, str) else digest_value(content)
         found.append({"name": item["dest"], "digest": {key: value}})
     if "oci" in root:
-        kind, _, value = root["oci"].partition(":")
+        kind, value = root["oci"].split(":")
         found.append({"name": "container image", "digest": {kind: value}})
     if "rootfs" in root:
         found.append({"name": "rootfs", "digest": {"kilnTree": digest_value(root["rootfs"])}})

@@ -55,7 +55,7 @@ def rootfs(tmp_path):
 
 def test_a_folder_is_baked_as_it_is_and_gets_what_it_lacks(rootfs, tmp_path, store_path):
     store = Store(store_path)
-    _, folder = bake(store, rootfs=str(rootfs), argv=["/bin/prog"])
+    folder = bake(store, rootfs=str(rootfs), argv=["/bin/prog"])[1]
     out = extract(folder, tmp_path / "out")
     assert not (out / "bin").is_symlink()
     assert (out / "sbin").readlink().as_posix() == "usr/sbin"
@@ -168,7 +168,7 @@ def test_two_bakes_of_a_container_give_the_same_bytes(container, tmp_path):
 
 def test_options_win_over_a_containers_configuration(container, tmp_path, store_path):
     given = {"argv": ["/opt/prog"], "env": {"PATH": "/x"}, "cwd": "/etc"}
-    _, folder = bake(Store(store_path), oci={"src": str(container)}, **given)
+    folder = bake(Store(store_path), oci={"src": str(container)}, **given)[1]
     app = json.loads((extract(folder, tmp_path / "out") / "etc/kiln/app.json").read_text())
     assert {key: app[key] for key in given} == given
 

@@ -272,7 +272,7 @@ def test_a_layer_that_unpacks_to_too_much_is_refused_before_it_fills_the_disk(tm
     with pytest.raises(
         KilnError, match=r"unpack to more than 1048576 bytes; if that is meant, rai"
     ):
-        apply(tmp_path, bytes(64 << 20), packed=lambda _: bomb, limit=1 << 20)
+        apply(tmp_path, bytes(64 << 20), packed=lambda _data: bomb, limit=1 << 20)
 
 
 def test_the_limit_is_for_all_layers_together(tmp_path):
@@ -282,7 +282,7 @@ def test_the_limit_is_for_all_layers_together(tmp_path):
 
 
 def test_a_sparse_file_counts_with_its_full_size(tmp_path):
-    info, _ = member("big")
+    info = member("big")[0]
     info.pax_headers = {
         "GNU.sparse.major": "1",
         "GNU.sparse.minor": "0",
@@ -422,7 +422,7 @@ def test_random_damage_never_ends_in_anything_but_a_sentence(tmp_path):
     refused = 0
     for number in range(300):
         data = bytearray(LAYERS[number % 2])
-        for _ in range(noise.randrange(1, 6)):
+        for _round in range(noise.randrange(1, 6)):
             data[noise.randrange(1536)] = noise.choice([0, 0xFF, 0x2F, 0x2E, noise.randrange(256)])
         layout = Layout()
         text = json.dumps(CONFIG)
@@ -495,3 +495,13 @@ def test_a_program_is_found_as_a_container_runtime_finds_it(tmp_path):
         KilnError, match="no program other, which its entrypoint or command names; l"
     ):
         _base.resolve(dict(app, argv=["other"]), tree)
+
+
+def test_indexes_that_list_each_other_many_times_over_come_to_an_end(tmp_path):
+    layout = Layout()
+    entry = layout.index()
+    for _level in range(6):
+        entry = layout.index(*[entry] * 20)
+    path = layout.finish(entry).as_archive(tmp_path / "image.tar")
+    with pytest.raises(KilnError, match="holds an image for no platform"):
+        _base.oci_base(path, None, 1)

@@ -61,8 +61,8 @@ def test_a_signed_image_passes(image, tmp_path, kind):
 
 @each_kind
 def test_a_signature_is_known_as_that_of_its_key(image, tmp_path, kind):
-    private, _ = make_keys(tmp_path / "keys", kind)
-    other, _ = make_keys(tmp_path / "other", kind)
+    private = make_keys(tmp_path / "keys", kind)[0]
+    other = make_keys(tmp_path / "other", kind)[0]
     place = sign(image, private)
     statement = image / "provenance.json"
     assert _signature.signer(private).is_ours(statement, place, None)
@@ -73,7 +73,7 @@ def test_a_signature_is_known_as_that_of_its_key(image, tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["ssh-ed25519", "ssh-rsa", "minisign"])
 def test_the_same_key_gives_the_same_signature(image, tmp_path, kind):
-    private, _ = make_keys(tmp_path / "keys", kind)
+    private = make_keys(tmp_path / "keys", kind)[0]
     assert sign(image, private).read_bytes() == sign(image, private).read_bytes()
 
 
@@ -89,8 +89,8 @@ def test_a_passphrase_opens_a_key_and_a_wrong_one_is_named(image, tmp_path, kind
 
 @each_kind
 def test_another_key_is_refused(image, tmp_path, kind):
-    private, _ = make_keys(tmp_path / "keys", kind)
-    _, stranger = make_keys(tmp_path / "other", kind)
+    private = make_keys(tmp_path / "keys", kind)[0]
+    stranger = make_keys(tmp_path / "other", kind)[1]
     sign(image, private)
     with pytest.raises(KilnError, match=r"is no signature of the key .*Do not use this image"):
         _signature.check(image, stranger)
@@ -98,7 +98,7 @@ def test_another_key_is_refused(image, tmp_path, kind):
 
 @each_kind
 def test_an_unsigned_image_is_refused(image, tmp_path, kind):
-    _, public = make_keys(tmp_path / "keys", kind)
+    public = make_keys(tmp_path / "keys", kind)[1]
     with pytest.raises(KilnError, match="so nobody signed it with a key of this kind"):
         _signature.check(image, public)
 
@@ -150,7 +150,7 @@ def test_a_signature_for_something_else_is_refused(image, tmp_path):
 
 def test_one_of_several_keys_is_enough(image, tmp_path):
     private, public = make_keys(tmp_path / "keys", "ssh-ed25519")
-    _, stranger = make_keys(tmp_path / "other", "ssh-ed25519")
+    stranger = make_keys(tmp_path / "other", "ssh-ed25519")[1]
     sign(image, private)
     both = tmp_path / "both"
     both.write_text("# ours\n" + stranger.read_text() + public.read_text())
@@ -169,7 +169,7 @@ def test_what_is_no_key_is_named(tmp_path, content, said):
 
 
 def test_a_folder_without_a_statement_is_named(tmp_path):
-    _, public = make_keys(tmp_path / "keys", "ssh-ed25519")
+    public = make_keys(tmp_path / "keys", "ssh-ed25519")[1]
     with pytest.raises(KilnError, match=r"has no provenance\.json, so it is no image"):
         _signature.check(tmp_path, public)
 
