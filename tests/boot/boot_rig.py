@@ -7,7 +7,7 @@ came out on the serial port.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
+import importlib
 import json
 import os
 import re
@@ -119,14 +119,9 @@ FLOPPY = ["-machine", "pc", "-drive", "file={},format=raw,if=floppy"]
 
 
 def load_disk_module() -> types.ModuleType:
-    """Imports _disk.py from its file: it needs no installed collection."""
-    spec = importlib.util.spec_from_file_location("_disk", TOP / "plugins/module_utils/_disk.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["_disk"] = module
-    spec.loader.exec_module(module)
-    return module
+    """Imports the disk builder as kernel-src/run does, without an installed collection."""
+    sys.path.insert(0, str(TOP / "kernel-src/tools"))
+    return importlib.import_module("kilnrun.rootfs").disk_builder()
 
 
 disk = load_disk_module()

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import struct
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.kiln.unikernel.plugins.module_utils import _disk as disk
 
 from .elves import make_kernel as elf
 from .elves import make_stage2 as stage2
 
 TOP = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
-
-
-def load(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-# By its file and not by the collection's name: kernel-src/run loads it the same way.
-disk = load("kiln_disk_under_test", TOP / "plugins/module_utils/_disk.py")
 
 
 @pytest.fixture
@@ -239,7 +226,7 @@ def test_the_image_appears_only_when_complete(inputs, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(disk, "_write_table", full)
+    monkeypatch.setattr(disk, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
         build(inputs, cmdline="another")
     assert (inputs / "disk.img").read_bytes() == before
@@ -363,3 +350,18 @@ def test_the_reader_rejects_a_grown_image(inputs):
         file.write(bytes(MIB))
     with pytest.raises(disk.DiskError, match="not in the last block"):
         disk.read_layout(inputs / "disk.img")
+
+
+def test_the_builder_needs_nothing_but_its_parts(inputs):
+    """As kernel-src/run has it: no Ansible, no site packages, no installed collection."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(TOP / 'kernel-src/tools')!r})\n"
+        "from pathlib import Path\n"
+        "from kilnrun.rootfs import disk_builder\n"
+        f"folder = Path({str(inputs)!r})\n"
+        "disk_builder().build_disk(folder / 'kiln.elf', folder / 'root.erofs', '', folder / 'd')\n"
+        "assert 'ansible' not in sys.modules\n"
+    )
+    subprocess.run(["/usr/bin/python3", "-I", "-S", "-c", code], check=True)
+    layout = build(inputs, cmdline="")
+    assert disk.read_layout(inputs / "d") == layout

@@ -1,6 +1,6 @@
 """Turns what --root names into a drive for QEMU."""
 
-import importlib.util
+import importlib
 import os
 import struct
 import subprocess
@@ -60,12 +60,17 @@ def prepare(root: str, scratch: str) -> Drive:
 
 
 def disk_builder() -> ModuleType:
-    """The collection's own disk builder, which stands beside this folder."""
-    path = os.path.join(os.path.dirname(SOURCE), "plugins", "module_utils", "_disk.py")
-    spec = importlib.util.spec_from_file_location("kiln_disk", path)
-    if spec is None or spec.loader is None or not os.path.isfile(path):
-        raise RunError(f"--disk-boot needs {path}, which is not there")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    """The collection's own disk builder, which stands beside this folder.
+
+    Its parts import each other by the name that they have once the collection is installed, so
+    empty packages of that name are made that lead to the folder.
+    """
+    folder = os.path.join(os.path.dirname(SOURCE), "plugins", "module_utils")
+    if not os.path.isfile(os.path.join(folder, "_disk.py")):
+        raise RunError(f"--disk-boot needs {folder}/_disk.py, which is not there")
+    name = ""
+    for part in ("ansible_collections", "kiln", "unikernel", "plugins", "module_utils"):
+        name = f"{name}.{part}" if name else part
+        package = sys.modules.setdefault(name, ModuleType(name))
+        package.__path__ = [folder] if part == "module_utils" else []
+    return importlib.import_module(f"{name}._disk")
