@@ -150,7 +150,7 @@ EXAMPLES = r"""
   kiln.unikernel.image:
     name: redis
     packages: [redis-server]
-    argv: [/usr/bin/redis-server, --bind, "*", --save, ""]
+    argv: [/usr/bin/redis-server, --bind, "*", --protected-mode, "no", --save, ""]
     formats: [ova]
     ova:
       profiles: [vsphere, virtualbox]
@@ -161,7 +161,7 @@ EXAMPLES = r"""
   kiln.unikernel.image:
     name: redis
     packages: [redis-server]
-    argv: [/usr/bin/redis-server, --bind, "*", --save, ""]
+    argv: [/usr/bin/redis-server, --bind, "*", --protected-mode, "no", --save, ""]
     compression: lz4hc
     formats: [qcow2]
     kernel: "{{ built.kernel }}"
