@@ -57,6 +57,12 @@ images:
       description: SHA-256 of each image file.
       type: dict
       returned: always
+    content_digest:
+      description:
+        - SHA-256 of its raw disk, which every disk format carries; of the EROFS image when it has
+          no disk.
+      type: str
+      returned: always
     packages:
       description: The packages in it, with version and SHA-256.
       type: list
@@ -91,6 +97,7 @@ def body(module: AnsibleModule, store: Store) -> dict[str, Any]:
                 "folder": str(store.folder(_image.KIND, digest)),
                 "files": manifest["files"],
                 "sha256": manifest["sha256"],
+                "content_digest": manifest.get("content"),
                 "packages": root["packages"],
                 "app": manifest.get("app", root["app"]),
             }
