@@ -10,6 +10,43 @@
 
 #include "arch/x86_64/offsets.h"
 
+// The general registers of a trap_frame, above what the CPU or syscall_entry has pushed.
+.macro save_registers
+    pushq %rdi
+    pushq %rsi
+    pushq %rdx
+    pushq %rcx
+    pushq %rax
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    cld
+.endm
+.macro restore_registers
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rax
+    popq %rcx
+    popq %rdx
+    popq %rsi
+    popq %rdi
+.endm
+
     .text
 
 // ---- system calls ----
@@ -27,22 +64,7 @@ syscall_entry_on_stack:
     pushq %rcx
     pushq %rax
     pushq $SYSCALL_VECTOR
-    pushq %rdi
-    pushq %rsi
-    pushq %rdx
-    pushq %rcx
-    pushq %rax
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    cld
+    save_registers
     movq %rsp, %rdi
     call syscall_from_program
     testb %al, %al
@@ -72,25 +94,6 @@ syscall_slow_exit:
     jmp restore_frame
 
 // ---- exceptions and interrupts ----
-.macro save_registers
-    pushq %rdi
-    pushq %rsi
-    pushq %rdx
-    pushq %rcx
-    pushq %rax
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %rbx
-    pushq %rbp
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    cld
-.endm
-
     .balign 16
 trap_common:
     save_registers
@@ -110,21 +113,7 @@ trap_common:
     call handle_trap            // returns with interrupts off
     .globl restore_frame
 restore_frame:
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbp
-    popq %rbx
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rax
-    popq %rcx
-    popq %rdx
-    popq %rsi
-    popq %rdi
+    restore_registers
     addq $16, %rsp
     .globl trap_return
 trap_return:
