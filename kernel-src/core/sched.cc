@@ -7,6 +7,7 @@
 #include "core/clock.hh"
 #include "core/kernel_stack.hh"
 #include "core/log.hh"
+#include "core/tick.hh"
 #include "linux/entry.hh"
 
 extern "C" void switch_stacks(kiln::u64* save_rsp, kiln::u64 next_rsp);
@@ -74,6 +75,9 @@ void switch_locked(cpu& me) {
     me.queue.idling.store(next.is_idle, std::memory_order_seq_cst);
     if (previous.is_idle) {
         catch_up_with_flushes();
+    }
+    if (next.is_user) {
+        start_tick(me, next.started_running);
     }
     switch_machine_state(me, previous, next);
     switch_stacks(&previous.stack_pointer, next.stack_pointer);

@@ -46,12 +46,16 @@ public:
     std::atomic<bool> permit{false};
     std::atomic<u32> cpu{0};
     bool restore_all = false;     // see restore_all_registers
+    // What the program did that only the kernel may (arch/x86_64/privileged.hh).
+    bool interrupts_were_off = false;
+    u64 perhaps_halted = 0;
     u32 faults_disabled = 0;      // user copies of this thread do not sleep
     u64 stack_pointer = 0;        // while it does not run
     u64 stack_bottom = 0;
     u64 stack_top = 0;
     u64 started_running = 0;
     std::atomic<u64> run_time{0};
+    cpu_time_split time_split;
     u64 fs_base = 0;
     task* linux_task = nullptr;
     std::byte* vectors = nullptr;  // vector registers while another thread's are in the CPU

@@ -112,7 +112,8 @@ cpu_times cpu_times_of(thread& which) {
         const u64 since = __atomic_load_n(&which.started_running, __ATOMIC_ACQUIRE);
         const u64 moment = now();
         if (which.run_time.load(std::memory_order_acquire) == accounted) {
-            return {.total = accounted + (running && moment > since ? moment - since : 0), .kernel = 0};
+            return which.time_split.divide(accounted +
+                                           (running && moment > since ? moment - since : 0));
         }
     }
 }

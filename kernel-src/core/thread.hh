@@ -7,6 +7,7 @@
 
 #include <string_view>
 
+#include "core/cpu_time.hh"
 #include "core/park.hh"
 #include "lib/ref.hh"
 #include "lib/result.hh"
@@ -73,11 +74,6 @@ trap_frame& user_frame();
 // register instead of only those that a system call preserves.
 void restore_all_registers();
 
-// Nanoseconds of CPU time that the thread has used: in all, and inside system calls and faults.
-struct cpu_times {
-    u64 total;
-    u64 kernel;
-};
 cpu_times cpu_times_of(thread& which);
 
 // CPUs that the thread may run on, bit by CPU number.

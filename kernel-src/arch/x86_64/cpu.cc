@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "arch/x86_64/machine.hh"
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/trap_frame.hh"
 #include "arch/x86_64/vector_routines.hh"
@@ -163,6 +164,8 @@ void cpu_prepare(u32 number, u32 apic_id) {
     made->number = number;
     made->apic_id = apic_id;
     made->timer_armed = never;
+    made->tick.tick_at = never;
+    made->tick.watch_at = watch_period_ns;
     for (u32 slot = 0; slot < ist::count; ++slot) {
         made->tss.ist[slot] = reinterpret_cast<u64>(ist_stack(number, slot)) + ist_stack_size;
     }
@@ -188,6 +191,10 @@ void interrupts_restore(u64 saved) {
     if (saved != 0) {
         enable_interrupts();
     }
+}
+
+u32 interrupts_taken_by(u32 cpu_number) {
+    return cpu_block(cpu_number).interrupts_taken.load(std::memory_order_relaxed);
 }
 
 void cpu_relax() {

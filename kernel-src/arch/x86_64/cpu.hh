@@ -7,6 +7,7 @@
 
 #include "arch/x86_64/offsets.h"
 #include "core/sched.hh"
+#include "core/tick.hh"
 #include "lib/types.hh"
 
 namespace kiln {
@@ -40,6 +41,11 @@ struct cpu {
     u64 timer_armed;       // deadline for which the local timer is set
     bool in_interrupt;
     run_queue queue;
+    tick_state tick;
+    std::atomic<u32> interrupts_taken;
+    // The same when the last NMI found interrupts off in the kernel, and how many did in a row.
+    u32 taken_at_nmi;
+    u32 nmis_in_a_row;
     std::atomic<u64> flush_done;
     u64 gdt[8];
     task_state tss;

@@ -5,6 +5,8 @@
 // copies in the kernel, are handled with interrupts on and may sleep; device interrupts stay off.
 #include "arch/x86_64/trap.hh"
 
+#include <algorithm>
+
 #include "arch/x86_64/apic.hh"
 #include "arch/x86_64/cpu.hh"
 #include "arch/x86_64/interrupts.hh"
@@ -193,12 +195,12 @@ void handle_exception(trap_frame& frame) {
     if (from_program(frame) && !current_thread().is_user) {
         die(frame, read_cr2());  // a kernel thread jumped below its half
     }
-    if (frame.vector == exception::page_fault) {
-        page_fault(frame);
-        return;
-    }
     if (frame.vector == exception::nmi) {
         answer_nmi();
+        return;
+    }
+    if (frame.vector == exception::page_fault) {
+        page_fault(frame);
         return;
     }
     if (frame.vector == exception::debug && !from_program(frame)) {
@@ -217,13 +219,15 @@ void handle_exception(trap_frame& frame) {
 void handle_interrupt(trap_frame& frame) {
     cpu& me = this_cpu_block();
     me.in_interrupt = true;
+    me.interrupts_taken.store(me.interrupts_taken.load(std::memory_order_relaxed) + 1,
+                              std::memory_order_relaxed);
     switch (frame.vector) {
         case interrupt_vector::timer:
             me.timer_armed = never;
             run_expired_timers();
             slice_expired();
-            arm_local_timer(next_timer_deadline());
-            arm_local_timer(me.queue.slice_end);
+            arm_local_timer(std::min({next_timer_deadline(), me.queue.slice_end,
+                                      run_tick(me, from_program(frame))}));
             break;
         case interrupt_vector::reschedule:
             reschedule_asked_from_afar();
