@@ -12,6 +12,7 @@
 #include "arch/x86_64/interrupts.hh"
 #include "arch/x86_64/machine.hh"
 #include "arch/x86_64/msr.hh"
+#include "arch/x86_64/privileged.hh"
 #include "arch/x86_64/smp.hh"
 #include "core/console.hh"
 #include "core/log.hh"
@@ -197,7 +198,11 @@ void handle_exception(trap_frame& frame) {
     }
     if (frame.vector == exception::nmi) {
         answer_nmi();
+        answer_watch(frame);
         return;
+    }
+    if (from_program(frame) && (frame.rflags & flag_interrupts) == 0) {
+        take_interrupts_back(frame);
     }
     if (frame.vector == exception::page_fault) {
         page_fault(frame);
@@ -221,6 +226,7 @@ void handle_interrupt(trap_frame& frame) {
     me.in_interrupt = true;
     me.interrupts_taken.store(me.interrupts_taken.load(std::memory_order_relaxed) + 1,
                               std::memory_order_relaxed);
+    note_halt(frame);
     switch (frame.vector) {
         case interrupt_vector::timer:
             me.timer_armed = never;
@@ -275,6 +281,9 @@ extern "C" void leave_to_program(trap_frame& frame) {
             return;
         }
         enable_interrupts();
+        if ((work & thread_work::return_work) != 0) {
+            settle_privileged(frame);
+        }
         if ((work & thread_work::reschedule) != 0) {
             schedule();
         }
@@ -303,6 +312,10 @@ extern "C" void handle_trap(trap_frame& frame) {
 
 // Returns whether every register must be restored, not only those that a system call preserves.
 extern "C" bool syscall_from_program(trap_frame& frame) {
+    if ((frame.rflags & flag_interrupts) == 0) [[unlikely]] {
+        take_interrupts_back(frame);
+        enable_interrupts();
+    }
     frame.rax = static_cast<u64>(dispatch_syscall(frame));
     thread& self = current_thread();
     const bool all = self.restore_all;

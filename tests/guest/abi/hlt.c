@@ -1,11 +1,12 @@
-/* hlt is a privileged instruction: it ends the program by SIGSEGV, but Kiln has one privilege level, so
- * there the processor pauses until the next interrupt (docs/isolation.md).
- * @status signal 11 => exit 0
+/* hlt is a privileged instruction: it ends the program by SIGSEGV. Kiln has one privilege level and sees
+ * it when the next interrupt ends the pause.
+ * @smp 1 2
  */
 #include "t.h"
 
 int main(void) {
     SAY("before");
     __asm__ volatile("hlt");
+    SAY("after");
     return 0;
 }
