@@ -10,8 +10,8 @@ static void *work(void *unused) {
 
 int main(void) {
     pthread_t thread;
-    pthread_create(&thread, NULL, work, NULL);
     SAY("waiting");
+    pthread_create(&thread, NULL, work, NULL);
     pthread_join(thread, NULL);
     SAY("not reached");
     return 0;
