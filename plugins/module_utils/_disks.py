@@ -25,7 +25,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._vhd import write_v
 from ansible_collections.kiln.unikernel.plugins.module_utils._vmdk import write_vmdk
 
 # Raise when the same raw disk begins to give other bytes in some format.
-WRITER = 1
+WRITER = 2
 
 RAW = "disk.raw"
 FILES = {

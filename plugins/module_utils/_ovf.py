@@ -164,13 +164,13 @@ def _hardware(machine: Machine) -> list[str]:
             ),
             *_item(3, kind, name, Address=0, ResourceSubType=subtype),
             *_item(
-                4, _DISK, "Hard disk 1", ("StorageItem", "sasd") if second else None,
-                AddressOnParent=0, HostResource="ovf:/disk/disk1", Parent=3,
-            ),
-            *_item(
-                5, _ETHERNET, "Network adapter 1",
+                4, _ETHERNET, "Network adapter 1",
                 ("EthernetPortItem", "epasd") if second else None, AddressOnParent=7,
                 AutomaticAllocation="true", Connection=NETWORK, ResourceSubType=adapter,
+            ),
+            *_item(
+                5, _DISK, "Hard disk 1", ("StorageItem", "sasd") if second else None,
+                AddressOnParent=0, HostResource="ovf:/disk/disk1", Parent=3,
             ),
             *(settings if profile.firmware else []),
         ],

@@ -28,6 +28,34 @@ _SECTIONS = {
     "ProductSection", "EulaSection", "StartupSection", "DeploymentOptionSection",
     "OperatingSystemSection", "InstallSection", "VirtualHardwareSection",
 }  # fmt: skip
+# What sections and their elements hold: names in order, with the most there may be of each (0: any
+# number). Only those that our descriptors have; elements of other namespaces may follow.
+_HOLDS: dict[str, dict[str, int]] = {
+    "References": {"File": 0},
+    "File": {},
+    "DiskSection": {"Info": 1, "Disk": 0},
+    "Disk": {},
+    "NetworkSection": {"Info": 1, "Network": 0},
+    "Network": {"Description": 1},
+    "OperatingSystemSection": {"Info": 1, "Description": 1},
+    "AnnotationSection": {"Info": 1, "Annotation": 1},
+    "VirtualHardwareSection": {
+        "Info": 1, "System": 1, "Item": 0, "EthernetPortItem": 0, "StorageItem": 0
+    },
+}  # fmt: skip
+_NEEDED = {"AnnotationSection": "Annotation", "VirtualHardwareSection": "System"}
+# Settings that CIM's schemas have for every kind of item, and those of a system.
+_ITEM_SETTINGS = set(
+    "Address AddressOnParent AllocationUnits AutomaticAllocation AutomaticDeallocation Caption "
+    "ChangeableType ConfigurationName Connection ConsumerVisibility Description ElementName "
+    "Generation HostResource InstanceID Limit MappingBehavior OtherResourceType Parent PoolID "
+    "Reservation ResourceSubType ResourceType VirtualQuantity Weight".split()
+)
+_SYSTEM_SETTINGS = set(
+    "Caption Description ElementName InstanceID Notes VirtualSystemIdentifier "
+    "VirtualSystemType".split()
+)
+_REPEATED = {"Connection", "HostResource", "Notes"}
 _CONTENT = {"VirtualSystem", "VirtualSystemCollection"}
 # Element → namespace of its children.
 _ITEMS = {"Item": RASD, "StorageItem": SASD, "EthernetPortItem": EPASD}
@@ -68,6 +96,8 @@ class _Checker:
         for section in self._root.iter():
             if self._name(section) in _SECTIONS:
                 yield from self._section(section)
+            if self._name(section) in _HOLDS:
+                yield from self._holds(section)
         for hardware in self._all("VirtualHardwareSection"):
             yield from self._hardware(hardware)
 
@@ -95,10 +125,29 @@ class _Checker:
             if ranks.count(rank) != 1:
                 yield f"Envelope must hold exactly one {what} (DSP0243, 7.1)"
 
+    def _holds(self, element: ET.Element) -> Iterator[str]:
+        """Known elements of the envelope's namespace, in order, none too often."""
+        what = self._name(element)
+        order = _HOLDS[what]
+        own = [child for child in element if _split(child.tag)[0] == self._space]
+        names = [self._name(child) for child in own]
+        foreign = [name for name in names if name not in order]
+        for name in foreign:
+            yield f"{what} holds {name}, which it has no place for (DSP0243, 7.3)"
+        places = [list(order).index(name) for name in names if name in order]
+        if places != sorted(places) or list(element)[: len(own)] != own:
+            wanted = ", ".join(order)
+            yield f"{what} must hold {wanted} in this order (DSP0243, 7.1 and schema DSP8023)"
+        for name, most in order.items():
+            if most and names.count(name) > most:
+                yield f"{what} holds {names.count(name)} {name} (DSP0243, 7.1)"
+        if what in _NEEDED and _NEEDED[what] not in names:
+            yield f"{what} has no {_NEEDED[what]} (DSP0243, 9.4 and 8.1)"
+
     def _rank(self, child: ET.Element) -> int:
         name = self._name(child)
         order = [{"References"}, _SECTIONS, _CONTENT, {"Strings"}]
-        return next((rank for rank, names in enumerate(order) if name in names), 1)
+        return next((rank for rank, names in enumerate(order) if name in names), len(order))
 
     def _file_references(self) -> Iterator[str]:
         files = self._all("File")
@@ -156,8 +205,11 @@ class _Checker:
             yield "VirtualSystem has no ovf:id (DSP0243, 7.2)"
         names = [self._name(child) for child in system]
         ranks = [{"Info": 0, "Name": 1}.get(name, 2) for name in names]
-        if names[:1] != ["Info"] or ranks != sorted(ranks):
+        known = _SECTIONS | {"Info", "Name"}
+        if names[:1] != ["Info"] or ranks != sorted(ranks) or not set(names) <= known:
             yield "VirtualSystem must hold Info, Name, then sections (DSP0243, 7.2)"
+        if names.count("Info") > 1 or names.count("Name") > 1:
+            yield "VirtualSystem holds Info or Name more than once (DSP0243, 7.2)"
         if names.count("VirtualHardwareSection") != 1:
             yield "VirtualSystem must hold a VirtualHardwareSection (DSP0243, 8.1)"
 
@@ -172,12 +224,7 @@ class _Checker:
             yield "OperatingSystemSection has no number as ovf:id (DSP0243, 9.9)"
 
     def _hardware(self, section: ET.Element) -> Iterator[str]:
-        order = ["Info", "System", "Item", "StorageItem", "EthernetPortItem", ""]
         names = [self._name(child) for child in section]
-        places = [order.index(name) if name in order else len(order) for name in names]
-        if places != sorted(places):
-            wanted = ", ".join(order[:-1])
-            yield f"VirtualHardwareSection must hold {wanted} in this order (DSP0243, 8.1)"
         if self._space == ENVELOPE["1.0"] and {"StorageItem", "EthernetPortItem"} & set(names):
             yield "StorageItem and EthernetPortItem are of envelope 2 (DSP0243 2.1.1, 8.3)"
         for system in section.iter(f"{{{self._space}}}System"):
@@ -203,6 +250,12 @@ class _Checker:
         what = self._name(element)
         if names != sorted(names):
             yield f"the settings of {what} are not in their schema's order (DSP0243, {clause})"
+        allowed = _SYSTEM_SETTINGS if space == VSSD else _ITEM_SETTINGS
+        for name, count in Counter(names).items():
+            if name not in allowed:
+                yield f"{what} holds {name}, which is no setting of it (DSP0243, {clause})"
+            elif count > 1 and name not in _REPEATED:
+                yield f"{what} holds {count} {name} (DSP0243, {clause})"
         for name in needed:
             if not element.findtext(f"{{{space}}}{name}"):
                 yield f"{what} has no {name} (DSP0243, {clause})"

@@ -100,6 +100,17 @@ def edit(old, new, count=-1):
             lambda t: swap(t, b"rasd:ElementName", b"rasd:InstanceID"),
             "settings of Item are not in their schema's order",
         ),
+        (edit(b"<Annotation>", b"<ovf:Other/><Annotation>"), "holds Other, which it has no place"),
+        (edit(b"<Info>The disks<", b"<Info>a</Info><Info>The disks<"), "DiskSection holds 2 Info"),
+        (edit(b"Annotation>", b"Remark>"), "AnnotationSection has no Annotation"),
+        (edit(b"rasd:Address>", b"rasd:Adress>"), "Item holds Adress, which is no setting of it"),
+        (
+            edit(b"<rasd:Parent>3<", b"<rasd:Parent>3</rasd:Parent><rasd:Parent>3<"),
+            "Item holds 2 Parent",
+        ),
+        (edit(b"vssd:VirtualSystemType>", b"vssd:Kind>"), "System holds Kind, which is no setting"),
+        (edit(b"<Name>x<", b"<Name>x</Name><Name>x<"), "holds Info or Name more than once"),
+        (edit(b"DiskSection>", b"DiscSection>"), "must hold References, sections, the"),
         (
             edit(b"<VirtualHardwareSection>", b"<AnnotationSection>", 1),
             "not well-formed",
@@ -110,6 +121,13 @@ def test_an_offence_is_named_with_its_clause(spoil, said):
     offences = _ovf_rules.check(spoil(describe()), FILES)
     print(offences)
     assert any(said in offence and "(DSP0243" in offence for offence in offences)
+
+
+def test_adapters_come_before_disks_in_the_second_envelope():
+    """As DMTF's schema 2.0.1 has it."""
+    text = swap(describe(version="2.0"), b"EthernetPortItem", b"StorageItem")
+    offences = _ovf_rules.check(text, FILES)
+    assert any("VirtualHardwareSection must hold Info, System, Item" in each for each in offences)
 
 
 def test_items_of_the_second_envelope_are_not_for_the_first():
