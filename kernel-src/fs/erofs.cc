@@ -49,9 +49,13 @@ result<void> erofs::read_superblock() {
     _metadata = TRY(make_ref<device_cache>(_device));
     TRY(source.append("/dev/"));
     TRY(source.append(_device.name()));
-    if (!_metadata->read_exactly(&_super, sizeof(_super), disk::superblock_offset).ok()) {
-        note_damage("{}: cannot read the superblock at offset 1024", _device.name());
-        return err::io;
+    const result<void> read =
+        _metadata->read_exactly(&_super, sizeof(_super), disk::superblock_offset);
+    if (!read.ok()) {
+        if (read.error() == err::io) {
+            note_damage("{}: cannot read the superblock at offset 1024", _device.name());
+        }
+        return read.error();
     }
     if (_super.magic != disk::magic) {
         note_damage("{}: wanted the EROFS magic e0f5e1e2 at offset 1024, found {:08x}",
@@ -114,8 +118,8 @@ result<void> erofs::check_checksum() {
     store<u32>(bytes.data() + offsetof(disk::superblock, checksum), 0);
     const u32 found = crc32c(~0u, bytes);
     if (found != _super.checksum) {
-        note_damage("{}: the superblock is damaged: its checksum at offset 1028 is {:08x}, computed "
-                    "{:08x}", _device.name(), _super.checksum, found);
+        note_damage("{}: the first block is damaged: the superblock's checksum at offset 1028 is "
+                    "{:08x}, computed {:08x}", _device.name(), _super.checksum, found);
         return err::io;
     }
     return {};

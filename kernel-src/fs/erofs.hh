@@ -78,6 +78,10 @@ public:
         what.set(pattern, args...);
         return say_damage(inode_number, offset, what);
     }
+    // What a failed read of metadata is: damage, unless memory was short.
+    err failed_read(err error, u64 inode_number, u64 offset, std::string_view what) const {
+        return error == err::io ? damaged(inode_number, offset, what) : error;
+    }
     // The same for the device, whose read of `bytes` gave an error.
     err unreadable(u64 inode_number, u64 offset, u64 bytes) const {
         return damaged(inode_number, offset, "the device does not give the {} bytes there", bytes);

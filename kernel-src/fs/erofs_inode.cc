@@ -44,8 +44,9 @@ result<ref<erofs_inode>> erofs_inode::load(erofs& owner, u64 number) {
     }
     const u64 offset = owner.inode_offset(number);
     disk::compact_inode compact{};
-    if (!owner.metadata().read_exactly(&compact, sizeof(compact), offset).ok()) {
-        return owner.damaged(number, offset, "cannot read the inode");
+    result<void> read = owner.metadata().read_exactly(&compact, sizeof(compact), offset);
+    if (!read.ok()) {
+        return owner.failed_read(read.error(), number, offset, "cannot read the inode");
     }
     const u32 kind = compact.format >> 1 & 7;
     if ((compact.format & ~u32{0xf}) != 0 || kind > static_cast<u32>(disk::layout::chunked)) {
@@ -86,8 +87,9 @@ result<void> erofs_inode::take_compact(const disk::compact_inode& from) {
 
 result<void> erofs_inode::take_extended(u64 offset) {
     disk::extended_inode from{};
-    if (!owner().metadata().read_exactly(&from, sizeof(from), offset).ok()) {
-        return owner().damaged(number, offset, "cannot read the inode");
+    result<void> read = owner().metadata().read_exactly(&from, sizeof(from), offset);
+    if (!read.ok()) {
+        return owner().failed_read(read.error(), number, offset, "cannot read the inode");
     }
     _layout.size = from.size;
     _layout.where = from.where;
@@ -169,7 +171,8 @@ result<void> erofs_inode::read_block(u64 block, directory_block& to) {
     }
     result<page*> found = owner().metadata().get_page(at.device_offset >> page_shift, false);
     if (!found.ok()) {
-        return owner().damaged(number, at.device_offset, "cannot read a directory block");
+        return owner().failed_read(found.error(), number, at.device_offset,
+                                   "cannot read a directory block");
     }
     to.held = found.value();
     to.data = static_cast<const std::byte*>(page_data(*to.held)) + at.device_offset % page_size;

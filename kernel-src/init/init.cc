@@ -123,7 +123,11 @@ program_start load(const app_config& config) {
         if (reason.empty()) {
             must_work(loaded, "cannot start {}", arguments[0]);
         }
-        why.add(": {}", reason);
+        std::string_view said = reason.view();
+        if (said.starts_with(arguments[0]) && said.substr(arguments[0].size()).starts_with(": ")) {
+            said.remove_prefix(arguments[0].size() + 2);
+        }
+        why.add(": {}", said);
         refuse_to_start(why);
     }
     return start;

@@ -248,7 +248,7 @@ TEST_P(damaged_image, in_the_superblock) {
         bytes[at] ^= std::byte{1};
         const auto [error, said] = try_to_read();
         EXPECT_EQ(error, EIO) << at;
-        EXPECT_EQ(said.find("host0: the superblock is damaged: its checksum at offset 1028 is "), 0u)
+        EXPECT_EQ(said.find("host0: the first block is damaged: the superblock's checksum at offset 1028 is "), 0u)
             << at << ": " << said;
     }
     bytes = whole;

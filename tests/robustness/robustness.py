@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -22,6 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -114,7 +118,9 @@ def _run_once(baked: Baked, root: Path, memory: str, arguments: list[str]) -> tu
     return done.returncode, done.stdout, done.stderr
 
 
-VERSION = [redis_guest.PROGRAM, "--version"]
+PROGRAM = redis_guest.PROGRAM
+PROGRAM_FILE = "/usr/bin/redis-check-rdb"  # PROGRAM is a symbolic link to it
+VERSION = [PROGRAM, "--version"]
 
 
 def little_memory(baked: Baked) -> str:
@@ -132,51 +138,150 @@ def little_memory(baked: Baked) -> str:
     return "; ".join(told)
 
 
+def _said_last(image: Path, code: int, errors: str, place: str) -> str:
+    """The sentence with which a damaged image was refused; it has to name the image and the place."""
+    last = (errors.strip().splitlines() or [""])[-1]
+    if code != 125 or not last.startswith(f"run: {image}: ") or not re.search(place, last):
+        raise Failed(f"wanted 125 and a sentence on {image.name} with {place!r}: {code}: {last!r}")
+    return last.removeprefix(f"run: {image}: ")
+
+
 def truncated(baked: Baked) -> str:
-    """Cut at several places the image is refused, or what is missing is named."""
+    """Cut at many places, down to one sector, the image is refused, and the place is named."""
     size = baked.root.stat().st_size
+    sizes = [512, 1024, 1536, 2048, 4096, size // 100, size // 4, size * 3 // 5, size - 512]
     with tempfile.TemporaryDirectory(prefix="kiln-robust-") as folder:
-        for part in (0.001, 0.01, 0.25, 0.6):
-            image = Path(folder, "cut.erofs")
+        image = Path(folder, "cut.erofs")
+        for cut in sizes:
             shutil.copyfile(baked.root, image)
-            with image.open("r+b") as stream:
-                stream.truncate(max(2048, int(size * part) & ~511))
-            code, output, errors = _run_once(baked, image, "128M", VERSION)
-            if code == 0 and "v=7" not in output:
-                raise Failed(f"cut to {part:.1%} it ended well and said {output!r}")
-            if code != 0 and not errors.strip():
-                raise Failed(f"cut to {part:.1%} it ended with {code} and without a word")
-            if part <= 0.25 and code == 0:
-                raise Failed(f"cut to {part:.1%} it ran as if nothing were missing")
-            print(f"  cut to {part:.1%}: {code}: {(errors.strip().splitlines() or [''])[-1]}")
-    return "4 truncated images, each refused in words or unharmed"
+            end = cut // 512 * 512
+            os.truncate(image, end)
+            code, _, errors = _run_once(baked, image, "128M", VERSION)
+            print(f"  cut to {end}: {_said_last(image, code, errors, f'at offset {end}')}")
+    return f"{len(sizes)} truncated images, each refused with the place"
+
+
+def _change(image: Path, offset: int, data: bytes) -> None:
+    with image.open("r+b") as stream:
+        stream.seek(offset)
+        stream.write(data)
+
+
+def _flip(image: Path, offset: int, bit: int) -> None:
+    with image.open("rb") as stream:
+        stream.seek(offset)
+        byte = stream.read(1)[0]
+    _change(image, offset, bytes([byte ^ 1 << bit]))
+
+
+# Their places in the superblock: checksum, features, size of a block, root, number of blocks,
+# further features; and a byte behind it that its checksum covers as well.
+FIRST_BLOCK = (1028, 1032, 1036, 1038, 1060, 1104, 2100)
 
 
 def bit_flips(baked: Baked) -> str:
-    """One flipped bit: in the superblock it is refused; elsewhere there is an end, not a hang."""
+    """A flipped bit in the first block is refused; elsewhere there is an end, not a hang."""
     draw = random.Random(20260101)
     size = baked.root.stat().st_size
-    places = [1024 + 4, 1024 + 16, 1024 + 40] + [draw.randrange(4096, size) for _ in range(FLIPS)]
     ends: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="kiln-robust-") as folder:
         image = Path(folder, "flipped.erofs")
-        for place in places:
+        for place in (1024, *FIRST_BLOCK, *(draw.randrange(4096, size) for _ in range(FLIPS))):
             shutil.copyfile(baked.root, image)
-            with image.open("r+b") as stream:
-                stream.seek(place)
-                byte = stream.read(1)[0] ^ (1 << draw.randrange(8))
-                stream.seek(place)
-                stream.write(bytes([byte]))
+            _flip(image, place, draw.randrange(8))
             code, _, errors = _run_once(baked, image, "128M", VERSION)
-            if code != 0 and not errors.strip():
+            if place < 4096:
+                _said_last(image, code, errors, f"at offset {1024 if place == 1024 else 1028}")
+            elif code == 125:
+                _said_last(image, code, errors, r"at offset \d+")
+            elif code != 0 and not errors.strip():
                 raise Failed(f"bit flipped at {place}: ended with {code} and without a word")
-            if place < 2048 and code != 125:
-                raise Failed(f"bit flipped in the superblock at {place}: ended with {code}")
             word = "unharmed" if code == 0 else f"status {code}"
             ends[word] = ends.get(word, 0) + 1
-    return f"{len(places)} images with one flipped bit: " + ", ".join(
+    return f"{sum(ends.values())} images with one flipped bit: " + ", ".join(
         f"{count} {word}" for word, count in sorted(ends.items())
     )
+
+
+@dataclass
+class Placed:
+    """Where a file lies in an image, as dump.erofs tells."""
+
+    path: str
+    inode: int
+    pieces: list[tuple[int, int]]
+
+
+def _place(image: Path, path: str) -> Placed:
+    said = redis_guest.run_checked(["dump.erofs", "-e", f"--path={path}", str(image)])
+    inode = re.search(r"^NID: (\d+)", said, re.M)
+    pieces = re.findall(r"^ *\d+: .*: *(\d+)\.\. *(\d+) *\| *\d+$", said, re.M)
+    if not inode or not pieces:
+        raise NotReady(f"dump.erofs says nothing of {path}: {said}")
+    return Placed(path, int(inode[1]) * 32, [(int(start), int(end)) for start, end in pieces])
+
+
+def damaged_files(baked: Baked) -> str:
+    """Damage in a file is said with the file's name and the place, when it starts and when it runs."""
+    program = _place(baked.root, PROGRAM_FILE)
+    library = _place(baked.root, "/usr/lib/x86_64-linux-gnu/libc.so.6")
+
+    def check(what: str, wanted: int, sentence: str, changes: list[tuple[int, bytes]]) -> None:
+        shutil.copyfile(baked.root, image)
+        for offset, data in changes:
+            _change(image, offset, data)
+        code, _, errors = _run_once(baked, image, "128M", VERSION)
+        found = re.search(sentence, errors)
+        if code != wanted or not found:
+            raise Failed(f"{what}: wanted {wanted} and {sentence!r}: {code}: {errors[-1500:]}")
+        print(f"  {what}: {code}: {found[0]}")
+
+    def ruin(pieces: list[tuple[int, int]]) -> list[tuple[int, bytes]]:
+        return [(start, b"\xff" * (end - start)) for start, end in pieces]
+
+    with tempfile.TemporaryDirectory(prefix="kiln-robust-") as folder:
+        image = Path(folder, "damaged.erofs")
+        start = rf"run: {image}: cannot start {PROGRAM}: .*vda: "
+        check("the program's inode", 125,
+              rf"{start}inode \d+ at offset {program.inode}: .*\(the file {program.path}\)",
+              [(program.inode + 1, b"\xff")])  # fmt: skip
+        check("the program's first data", 125,
+              rf"{start}{program.path}, inode \d+ at offset {program.pieces[0][0]}: bad LZ4 data.*",
+              ruin(program.pieces[:1]))  # fmt: skip
+        check("the program's later data", 128 + signal.SIGBUS,
+              rf"vda: {program.path}, inode \d+ at offset \d+: bad LZ4 data.*",
+              ruin(program.pieces[8:-1]))  # fmt: skip
+        check("a library's first data", 127,
+              rf"vda: {library.path}, inode \d+ at offset {library.pieces[0][0]}: bad LZ4 data.*",
+              ruin(library.pieces[:1]))  # fmt: skip
+    return "4 damaged files, each named with the place"
+
+
+GOOD_MANIFEST = {"version": 1, "name": "hello", "argv": ["/bin/true"]}
+# What stands in /etc/kiln/app.json, and what is said of it.
+BAD_MANIFESTS = (
+    ("", "line 1, column 1: "),
+    ('{"version": 1,\n "name": "a"\n "argv": []}', "line 3, column 2: "),
+    ('{"version": 1, "name": "hello"}', 'line 1, column 1: the key "argv" is missing'),
+    (json.dumps(GOOD_MANIFEST | {"argz": []}), 'the key "argz" is not known'),
+    (json.dumps(GOOD_MANIFEST | {"version": 2}), 'version: "2" is no version'),
+    (json.dumps(GOOD_MANIFEST | {"argv": "true"}, indent=1),
+     "line 4, column 10: argv must be an array, not a text"),
+    (json.dumps(GOOD_MANIFEST)[:-4], "line 1, column "),
+)  # fmt: skip
+
+
+def bad_manifests(baked: Baked) -> str:
+    """What is wrong in /etc/kiln/app.json is said with line and column."""
+    with tempfile.TemporaryDirectory(prefix="kiln-robust-") as folder:
+        root = Path(folder, "root")
+        (root / "etc/kiln").mkdir(parents=True)
+        for text, wanted in BAD_MANIFESTS:
+            (root / "etc/kiln/app.json").write_text(text)
+            code, _, errors = _run_once(baked, root, "64M", ["/bin/true"])
+            print(f"  {_said_last(root, code, errors, re.escape(wanted))}")
+            _said_last(root, code, errors, r"/etc/kiln/app\.json, line \d+, column \d+: ")
+    return f"{len(BAD_MANIFESTS)} bad manifests, each refused with line and column"
 
 
 def mixed_load(baked: Baked, seconds: float = 600.0) -> str:
@@ -240,6 +345,8 @@ TESTS: dict[str, Callable[[Baked], str]] = {
     "little_memory": little_memory,
     "truncated": truncated,
     "bit_flips": bit_flips,
+    "damaged_files": damaged_files,
+    "bad_manifests": bad_manifests,
 }
 
 

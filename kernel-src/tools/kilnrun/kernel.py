@@ -59,10 +59,21 @@ def _step(command: list[str], verbose: bool) -> None:
         raise RunError("the kernel does not build")
 
 
+def _check(path: str) -> None:
+    """QEMU takes what is no ELF file for an old Linux kernel, and says so."""
+    with open(path, "rb") as stream:
+        head = stream.read(20)
+    if head[:4] != b"\x7fELF":
+        raise RunError(f"{path} is no kernel: it is not an ELF file")
+    if head[4:6] != b"\2\1" or head[18:20] != b"\x3e\0":
+        raise RunError(f"{path} is no kernel: it is an ELF file, but not for x86-64")
+
+
 def find(wanted: str | None, verbose: bool) -> str:
     """Path of the kernel ELF."""
     if wanted:
         if not os.path.isfile(wanted):
             raise RunError(f"there is no kernel at {wanted}")
+        _check(wanted)
         return wanted
     return _newest() or _make(verbose)

@@ -196,8 +196,21 @@ def _run(options: Options) -> tuple[int, Outcome]:
     except RunError as problem:
         outcome = Outcome(error=str(problem))
         code = EXIT_FAILED
+    except OSError as problem:
+        outcome = Outcome(error=f"{problem.filename or 'the host'}: {problem.strerror or problem}")
+        code = EXIT_FAILED
     _say(str(outcome.error))
     return code, outcome
+
+
+def _write_status(path: str, outcome: Outcome, code: int) -> int:
+    """The tool's status: who waits for the file must learn that it is not there."""
+    try:
+        outcome.write(path)
+    except OSError as problem:
+        _say(f"the status file {path} cannot be written: {problem.strerror}")
+        return EXIT_FAILED
+    return code
 
 
 def main(arguments: list[str]) -> None:
@@ -207,7 +220,7 @@ def main(arguments: list[str]) -> None:
         signal.signal(number, _on_signal)
     code, outcome = _run(options)
     if options.status_file:
-        outcome.write(options.status_file)
+        code = _write_status(options.status_file, outcome, code)
     sys.stderr.flush()
     # The thread that waits for standard input may be blocked for ever; nothing waits for it.
     os._exit(code)

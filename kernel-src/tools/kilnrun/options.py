@@ -2,9 +2,12 @@
 
 import argparse
 import ipaddress
+import math
 import re
 from dataclasses import dataclass, field
 
+# With less the kernel is not even loaded, and nobody is there to say so.
+_LEAST_MIB = 4
 _UNITS = {"": 1, "M": 1, "G": 1024, "K": 1 / 1024}
 
 
@@ -35,9 +38,13 @@ class Options:
 def parse_memory(text: str) -> int:
     """Mebibytes from `512`, `512M`, `512MiB`, `1G`, `65536K`."""
     found = re.fullmatch(r"(\d+)([KMG]?)(?:i?B)?", text, re.IGNORECASE)
-    mib = int(int(found[1]) * _UNITS[found[2].upper()]) if found else 0
-    if mib < 1:
+    if not found:
         raise argparse.ArgumentTypeError(f"'{text}' is not a memory size such as 512M or 1G")
+    mib = int(int(found[1]) * _UNITS[found[2].upper()])
+    if mib < _LEAST_MIB:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' does not hold the kernel, which needs {_LEAST_MIB}M at the least"
+        )
     return mib
 
 
@@ -80,6 +87,26 @@ def parse_cidr(text: str) -> str:
     return text
 
 
+def parse_address(text: str) -> str:
+    """An address of a gateway."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an IP address") from None
+    return text
+
+
+def parse_seconds(text: str) -> float:
+    """A time; that it is not negative is checked later, where a sentence can say more."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
+    return seconds
+
+
 class _Parser(argparse.ArgumentParser):
     """Usage errors end with 125: 2 could be the program's own status."""
 
@@ -109,11 +136,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--accel", choices=("auto", "kvm", "tcg"), default="auto")
     add("--net", type=parse_net, default="user", metavar="none|user|tap=IFNAME")
     add("--ip", type=parse_cidr, metavar="CIDR", help="static address (default: DHCP)")
-    add("--gateway", metavar="IP")
+    add("--gateway", type=parse_address, metavar="IP")
     add("--forward", type=parse_forward, action="append", default=[], metavar="HOSTPORT:GUESTPORT")
     add("--env", type=parse_env, action="append", default=[], metavar="K=V")
     add("--cwd", metavar="DIR")
-    add("--timeout", type=float, default=120.0, metavar="SECONDS", help="0 waits for ever (120)")
+    add(
+        "--timeout",
+        type=parse_seconds,
+        default=120.0,
+        metavar="SECONDS",
+        help="0 waits for ever (120)",
+    )
     add("--status-file", metavar="FILE", help="write how it ended as JSON")
     add("--log-file", metavar="FILE", help="keep the kernel's own lines here")
     add("--firmware", choices=("seabios", "qboot"), help="QEMU firmware to start with")
@@ -125,7 +158,11 @@ def parse(arguments: list[str]) -> Options:
     """Options from the tool's arguments; everything after `--` is the program's."""
     parser = _parser()
     split = arguments.index("--") if "--" in arguments else len(arguments)
-    found = parser.parse_args(arguments[:split])
+    found, others = parser.parse_known_args(arguments[:split])
+    if others and not others[0].startswith("-"):
+        parser.error(f"the program stands behind --: -- {' '.join(others)}")
+    if others:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     values = {key: value for key, value in vars(found).items() if key != "memory"}
     options = Options(program=arguments[split + 1 :], memory_mib=found.memory, **values)
     _check(parser, options)
@@ -141,5 +178,7 @@ def _check(parser: argparse.ArgumentParser, options: Options) -> None:
         parser.error("--ip needs a network: --net user or --net tap=IFNAME")
     if options.forward and options.net != "user":
         parser.error("--forward works with --net user only")
+    if options.cwd and not options.cwd.startswith("/"):
+        parser.error(f"--cwd {options.cwd} is not an absolute path")
     if options.timeout < 0:
         parser.error("--timeout cannot be negative")

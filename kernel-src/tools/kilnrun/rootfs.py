@@ -44,6 +44,8 @@ def inspect(path: str) -> Drive:
             head = stream.read(_EROFS_OFFSET + 4)
     except OSError as problem:
         raise RunError(f"{path} cannot be read: {problem.strerror}") from None
+    if not head:
+        raise RunError(f"{path} is empty")
     if head[:4] == _QCOW2_MAGIC:
         return Drive(path, "qcow2", True)
     magic = struct.unpack_from("<I", head, _EROFS_OFFSET)[0] if len(head) > _EROFS_OFFSET + 3 else 0

@@ -1,0 +1,116 @@
+// What tests/run boots: does what its first argument says.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+static int tell(int count, char **words) {
+    char folder[256];
+    struct sysinfo memory;
+    for (int i = 0; i < count; ++i) {
+        printf("[%s]\n", words[i]);
+    }
+    sysinfo(&memory);
+    printf("GREETING=%s\nEMPTY=%s\n", getenv("GREETING"), getenv("EMPTY"));
+    printf("cwd %s\n%ld CPUs\n", getcwd(folder, sizeof folder), sysconf(_SC_NPROCESSORS_ONLN));
+    printf("%lu MiB\n", memory.totalram * memory.mem_unit >> 20);
+    return 0;
+}
+
+static int write_files(int count, char **paths) {
+    for (int i = 0; i < count; ++i) {
+        const int fd = open(paths[i], O_CREAT | O_WRONLY, 0644);
+        printf("%s:%d\n", paths[i], fd < 0 ? errno : 0);
+    }
+    return 0;
+}
+
+static int copy(void) {
+    static char buffer[65536];
+    ssize_t got = 0;
+    while ((got = read(0, buffer, sizeof buffer)) > 0) {
+        for (ssize_t done = 0; done < got;) {
+            const ssize_t put = write(1, buffer + done, (size_t)(got - done));
+            if (put < 0) {
+                return 1;
+            }
+            done += put;
+        }
+    }
+    return got < 0;
+}
+
+// The last port is for UDP. Each answers with its number.
+static int serve(int count, char **ports) {
+    struct pollfd sockets[8];
+    for (int i = 0; i < count; ++i) {
+        const int kind = i == count - 1 ? SOCK_DGRAM : SOCK_STREAM;
+        struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons((in_port_t)atoi(ports[i]))};
+        sockets[i] = (struct pollfd){.fd = socket(AF_INET, kind, 0), .events = POLLIN};
+        if (bind(sockets[i].fd, (struct sockaddr *)&here, sizeof here) != 0) {
+            return 1;
+        }
+        listen(sockets[i].fd, 5);
+    }
+    for (;;) {
+        poll(sockets, (nfds_t)count, -1);
+        for (int i = 0; i < count; ++i) {
+            char request[100];
+            struct sockaddr_in from;
+            socklen_t size = sizeof from;
+            if (sockets[i].revents == 0) {
+                continue;
+            }
+            if (i == count - 1) {
+                recvfrom(sockets[i].fd, request, sizeof request, 0, (struct sockaddr *)&from, &size);
+                sendto(sockets[i].fd, ports[i], strlen(ports[i]), 0, (struct sockaddr *)&from, size);
+            } else {
+                const int client = accept(sockets[i].fd, NULL, NULL);
+                read(client, request, sizeof request);
+                write(client, ports[i], strlen(ports[i]));
+                close(client);
+            }
+        }
+    }
+}
+
+int main(int count, char **words) {
+    const char *what = count > 1 ? words[1] : "exit";
+    const int number = count > 2 ? atoi(words[2]) : 0;
+    if (strcmp(what, "exit") == 0) {
+        return number;
+    }
+    if (strcmp(what, "raise") == 0) {
+        return raise(number);
+    }
+    if (strcmp(what, "sleep") == 0) {
+        puts("sleeping");
+        fflush(stdout);
+        return (int)sleep((unsigned)number);
+    }
+    if (strcmp(what, "tell") == 0) {
+        return tell(count - 2, words + 2);
+    }
+    if (strcmp(what, "write") == 0) {
+        return write_files(count - 2, words + 2);
+    }
+    if (strcmp(what, "copy") == 0) {
+        return copy();
+    }
+    if (strcmp(what, "serve") == 0) {
+        return serve(count - 2, words + 2);
+    }
+    if (strcmp(what, "errors") == 0) {
+        fputs("err\n", stderr);
+        puts("out");
+        return 0;
+    }
+    return 99;
+}
