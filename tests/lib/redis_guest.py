@@ -52,7 +52,8 @@ def bake(kernel: Path | None = None, root: Path | None = None) -> Baked:
     facts = BUILD / "redis-image.json"
     tree = run_checked(["sh", str(TOP / "tools" / "tree")]).strip()
     search = f"{TOP / '.venv/bin'}:{os.environ.get('PATH', os.defpath)}"
-    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": tree, "LC_ALL": "C.UTF-8", "PATH": search}
+    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": tree, "LC_ALL": "C.UTF-8"}
+    environment["PATH"] = search
     command = ["ansible-playbook", "-i", "localhost,", str(TOP / "tests/lib/redis_image.yml")]
     run_checked([*command, "-e", json.dumps({"facts_file": str(facts)})], env=environment)
     found = json.loads(facts.read_text())
