@@ -47,7 +47,7 @@ def write_ova(
     if disk.size > _LARGEST:
         raise KilnError(f"The disk of {machine.name} has {disk.size} bytes, too many for an OVA.")
     descriptor = _ovf.describe(machine, disk)
-    offences = _ovf_rules.check(descriptor, {disk.name: disk.size})
+    offences = _ovf_rules.check(descriptor, {disk.name: content.stat().st_size})
     if offences:
         raise KilnError(f"The OVF descriptor of {machine.name} is not valid: {offences[0]}.")
     validate(descriptor, schemas)

@@ -28,7 +28,7 @@ ORDER = (
     "kernel", "kernel_info", "image", "image_info", "image_signature", "image_verify",
     "instance", "instance_info",
 )  # fmt: skip
-# Publishers talk to a server; their examples are run where that server is.
+# Publishers talk to a server, which there is none of here.
 PUBLISHERS = ("ec2_", "vsphere_", "virtualbox_")
 MADE_BY = {"kernel": "built", "image": "baked"}
 SHARED = ("apt", "build", "kernels", "packages")

@@ -256,3 +256,9 @@ def test_options_become_machines():
 def test_an_impossible_machine_is_refused(options, said):
     with pytest.raises(KilnError, match=re.escape(said)):
         machines(**options)
+
+
+def test_a_disk_of_another_size_than_was_said_is_not_packed(tmp_path):
+    (tmp_path / "content").write_bytes(b"short")
+    with pytest.raises(KilnError, match=r"says that x-disk1\.vmdk has 1000 bytes, but it has 5"):
+        _ova.write_ova(tmp_path / "x.ova", Machine("x", "vsphere"), DISK, tmp_path / "content")
