@@ -10,7 +10,8 @@ namespace {
 namespace command {
 constexpr u32 get_name = 0x8910, get_list = 0x8912, get_flags = 0x8913, get_address = 0x8915,
               get_broadcast = 0x8919, get_mask = 0x891b, get_metric = 0x891d, get_mtu = 0x8921,
-              get_mac = 0x8927, get_index = 0x8933, get_queue = 0x8942;
+              get_mac = 0x8927, get_index = 0x8933, get_queue = 0x8942, get_peer = 0x8917,
+              get_map = 0x8970;
 }
 
 constexpr u32 flag_up = 1, flag_broadcast = 2, flag_loopback = 8, flag_running = 0x40,
@@ -79,7 +80,7 @@ result<void> answer(u32 wanted, net::interface& which, interface_request& to) {
             to.number = static_cast<i32>(which.mtu());
             return {};
         case command::get_metric:
-            to.number = 0;
+        case command::get_map:  // no memory, no ports, no line of interrupts
             return {};
         case command::get_queue:
             to.number = 1000;
@@ -94,7 +95,7 @@ result<void> answer(u32 wanted, net::interface& which, interface_request& to) {
     if (!has_address) {
         return err::addrnotavail;
     }
-    if (wanted == command::get_address) {
+    if (wanted == command::get_address || wanted == command::get_peer) {
         put_v4(to, prefix.address.to_v4());
     } else if (wanted == command::get_mask) {
         put_v4(to, mask);
@@ -143,7 +144,7 @@ result<i64> interface_ioctl(u32 wanted, u64 argument) {
     const bool known = wanted == get_name || wanted == get_flags || wanted == get_address ||
                        wanted == get_broadcast || wanted == get_mask || wanted == get_metric ||
                        wanted == get_mtu || wanted == get_mac || wanted == get_index ||
-                       wanted == get_queue;
+                       wanted == get_queue || wanted == get_peer || wanted == get_map;
     if (!known) {
         return err::notty;
     }

@@ -14,6 +14,7 @@ constinit std::atomic<u64> next_inode{20000};
 // asm-generic/ioctls.h and linux/sockios.h.
 constexpr u32 command_bytes_to_read = 0x541b;  // FIONREAD, SIOCINQ
 constexpr u32 command_bytes_unsent = 0x5411;   // TIOCOUTQ, SIOCOUTQ
+constexpr u32 command_at_mark = 0x8905;        // SIOCATMARK
 
 u32 file_flags(u32 socket_flags) {
     return open_flag::rdwr | ((socket_flags & socket_type::nonblock) != 0 ? open_flag::nonblock : 0);
@@ -52,6 +53,11 @@ result<i64> socket_file::ioctl(u32 command, u64 argument) {
         const usize bytes = command == command_bytes_to_read ? TRY(_socket->bytes_to_read())
                                                              : TRY(_socket->bytes_unsent());
         TRY(user_ptr<i32>(argument).write(static_cast<i32>(bytes)));
+        return i64{0};
+    }
+    if (command == command_at_mark) {
+        const bool there = TRY(_socket->at_mark());
+        TRY(user_ptr<i32>(argument).write(there ? 1 : 0));
         return i64{0};
     }
     return interface_ioctl(command, argument);

@@ -78,6 +78,8 @@ public:
     // The commands of its own; err::notty for others. What FIONREAD, SIOCOUTQ report.
     virtual result<usize> bytes_to_read() { return err::inval; }
     virtual result<usize> bytes_unsent() { return err::inval; }
+    // Whether the next byte is the urgent one.
+    virtual result<bool> at_mark() { return err::notty; }
 
     virtual u32 poll_events() = 0;
     wait_queue& poll_queue() { return _queue; }

@@ -48,6 +48,7 @@ struct tcp_segment {
     u32 length = 0;     // of the payload
     u8 flags = 0;
     u16 window = 0;
+    u16 urgent = 0;
     u16 header_size = 0;
     tcp_options options;
 

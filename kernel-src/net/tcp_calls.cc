@@ -193,6 +193,9 @@ result<usize> tcp_socket::send_some(socket_message& message, u32 flags, usize& d
         }
         const usize copied = TRY(_queue_out.append(message.data, space));
         done += copied;
+        if ((flags & message_flag::oob) != 0 && message.data.remaining() == 0) {
+            mark_urgent();
+        }
         if (!more || message.data.remaining() != 0) {
             _push_edge = _snd_una + static_cast<u32>(_queue_out.size());
         }
@@ -202,7 +205,7 @@ result<usize> tcp_socket::send_some(socket_message& message, u32 flags, usize& d
 }
 
 result<usize> tcp_socket::send(socket_message& message, u32 flags) {
-    if ((flags & (message_flag::fast_open | message_flag::oob)) != 0) {
+    if ((flags & message_flag::fast_open) != 0) {
         return err::opnotsupp;
     }
     const bool nonblocking = (flags & message_flag::dont_wait) != 0;
@@ -229,12 +232,25 @@ result<usize> tcp_socket::send(socket_message& message, u32 flags) {
     }
 }
 
-// Moves received bytes to the program, from `position` on when they are only peeked at.
+// Moves received bytes to the program, after the `done` ones when they are only peeked at. Stops
+// before an urgent byte, and steps over it when it is the first.
 result<usize> tcp_socket::copy_received(io_vector& to, u32 flags, usize& done, usize wanted) {
     const bool peek = (flags & message_flag::peek) != 0;
     const bool discard = (flags & message_flag::truncated) != 0;
-    packet_buffer* packet = _received.front();
     usize skip = peek ? done : 0;
+    if (_urgent != urgent_state::none) [[unlikely]] {
+        if (!peek && done != 0 && at_urgent()) {
+            return done;
+        }
+        if (urgent_leads()) {
+            skip += peek ? 1 : 0;
+            peek ? void() : drop_urgent_byte();
+        } else {
+            const usize before = peek ? 0 : done;
+            wanted = before + readable_before_urgent(wanted - before);
+        }
+    }
+    packet_buffer* packet = _received.front();
     while (packet != nullptr && done < wanted) {
         if (skip >= packet->size()) {
             skip -= packet->size();
@@ -267,6 +283,7 @@ result<usize> tcp_socket::copy_received(io_vector& to, u32 flags, usize& done, u
             return done != 0 ? result<usize>(done) : failed;
         }
     }
+    forget_read_urgent();
     return done;
 }
 
@@ -309,7 +326,7 @@ result<usize> tcp_socket::receive(socket_message& message, u32 flags) {
         return err::again;
     }
     if ((flags & message_flag::oob) != 0) {
-        return err::inval;
+        return receive_urgent(message, flags);
     }
     const bool nonblocking = (flags & message_flag::dont_wait) != 0;
     const u64 until = receive_deadline();
@@ -333,7 +350,8 @@ result<usize> tcp_socket::receive(socket_message& message, u32 flags) {
             if (!copied.ok()) {
                 return copied;
             }
-            if (done != 0 && done >= target) {
+            const bool peek = (flags & message_flag::peek) != 0;
+            if (done != 0 && (done >= target || at_urgent(peek ? done : 0))) {
                 return done;
             }
             if (wanted == 0) {
@@ -371,7 +389,9 @@ result<usize> tcp_socket::bytes_to_read() {
     if (_state == tcp_state::listen) {
         return err::inval;
     }
-    return _rcv_queued;
+    const u32 before_urgent = _urgent_sequence - read_sequence();
+    const bool cut = !_options.oob_inline && _urgent != urgent_state::none;
+    return cut ? std::min<usize>(_rcv_queued, before_urgent) : _rcv_queued;
 }
 
 result<usize> tcp_socket::bytes_unsent() {
@@ -400,8 +420,11 @@ u32 tcp_socket::events_now() {
     if (state == tcp_state::syn_sent || state == tcp_state::syn_received) {
         return events;
     }
-    if (_rcv_queued >= _options.receive_low_water) {
+    if (_rcv_queued >= _options.receive_low_water + (urgent_leads() ? 1u : 0u)) {
         events |= in | rdnorm;
+    }
+    if (_urgent == urgent_state::here) {
+        events |= pri;
     }
     if (write_end || writable_now()) {
         events |= out | wrnorm;

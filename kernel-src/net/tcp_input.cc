@@ -135,6 +135,9 @@ void tcp_socket::segment_input(tcp_segment& segment) {
     if (_state == tcp_state::closed || _state == tcp_state::time_wait) {
         return;
     }
+    if (segment.has(tcp_header::urg) || _urgent == urgent_state::announced) [[unlikely]] {
+        urgent_input(segment);
+    }
     data_input(segment);
 }
 

@@ -42,7 +42,8 @@ u32 tcp_socket::segment_size() const {
 u32 tcp_socket::largest_send() const {
     const u32 mss = segment_size();
     const u32 wanted = _peer.address.is_v4() ? device_feature::tso4 : device_feature::tso6;
-    if (_way.out == nullptr || (_way.out->features() & wanted) == 0) {
+    // The card would repeat an urgent pointer in each segment that it makes.
+    if (_way.out == nullptr || (_way.out->features() & wanted) == 0 || _sends_urgent) {
         return mss;
     }
     return std::max(mss, most_payload / mss * mss);
@@ -106,9 +107,10 @@ bool tcp_socket::transmit(packet_ptr packet, u32 sequence, u8 flags, const tcp_o
     header->sequence = sequence;
     header->acknowledgment = (flags & tcp_header::ack) != 0 ? _rcv_nxt : 0;
     header->data_offset = static_cast<u8>(header_size / 4 << 4);
-    header->flags = flags;
+    const u16 urgent = (flags & tcp_header::rst) != 0 ? u16{0} : urgent_pointer(sequence);
+    header->flags = static_cast<u8>(flags | (urgent != 0 ? tcp_header::urg : 0));
     header->window = static_cast<u16>(std::min(window, 65535u));
-    header->urgent = 0;
+    header->urgent = urgent;
     header->checksum = checksum_fold(pseudo_header_sum(
         _local.address, _peer.address, ip_protocol::tcp, static_cast<u32>(packet->size())));
     packet->offload.checksum = true;

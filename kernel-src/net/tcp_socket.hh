@@ -48,6 +48,7 @@ public:
     result<usize> get_option(i32 level, i32 name, std::span<std::byte> value) override;
     result<usize> bytes_to_read() override;
     result<usize> bytes_unsent() override;
+    result<bool> at_mark() override;
     u32 poll_events() override;
     void close() override;
     void network_error(err reason, bool hard, u32 mtu) override;
@@ -73,6 +74,7 @@ private:
 
     enum timer_kind : u8 { retransmit_timer, ack_timer, persist_timer, keep_timer, wait_timer,
                            cork_timer, timer_count };
+    enum class urgent_state : u8 { none, announced, here, taken };
     enum class recovery_state : u8 { open, recovery, loss };
 
     // flow
@@ -94,6 +96,19 @@ private:
     void consumed(usize size);
     void linger(u64 until);
     void begin_orphan();
+
+    // tcp_urgent.cc
+    void mark_urgent();
+    u16 urgent_pointer(u32 sequence);
+    u32 read_sequence() const;
+    bool at_urgent(usize peeked = 0) const;
+    bool urgent_leads() const;
+    usize readable_before_urgent(usize wanted) const;
+    void drop_urgent_byte();
+    void forget_read_urgent();
+    void urgent_input(const tcp_segment& segment);
+    void announce_urgent(u32 sequence);
+    result<usize> receive_urgent(socket_message& message, u32 flags);
 
     // tcp_input.cc
     void segment_input(tcp_segment& segment);
@@ -221,6 +236,13 @@ private:
     bool _wants_space = false;      // somebody found the buffer full
     u32 _push_edge = 0;             // bytes below it are sent even if they fill no segment
     u64 _last_sent_at = 0;
+
+    // Urgent data: up to where it goes, and the byte that has come.
+    u32 _snd_urgent = 0;
+    bool _sends_urgent = false;
+    urgent_state _urgent = urgent_state::none;
+    std::byte _urgent_byte{};
+    u32 _urgent_sequence = 0;
 
     // Receive side.
     u32 _irs = 0;

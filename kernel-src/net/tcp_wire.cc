@@ -117,6 +117,7 @@ bool parse_segment(packet_ptr packet, tcp_segment& to) {
     to.flags = header->flags;
     to.header_size = static_cast<u16>(header_size);
     to.window = header->window;
+    to.urgent = header->urgent;
     to.options = parse_tcp_options({packet->data() + sizeof(tcp_header),
                                     header_size - sizeof(tcp_header)});
     packet->pull(header_size);

@@ -290,9 +290,6 @@ result<usize> udp_socket::receive(socket_message& message, u32 flags) {
     if ((flags & message_flag::error_queue) != 0) {
         return err::again;
     }
-    if ((flags & message_flag::oob) != 0) {
-        return err::opnotsupp;
-    }
     const bool peek = (flags & message_flag::peek) != 0;
     const u64 until = receive_deadline();
     for (;;) {

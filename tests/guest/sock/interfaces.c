@@ -13,6 +13,10 @@ int main(void) {
     IS(request.ifr_flags & IFF_LOOPBACK && request.ifr_flags & IFF_UP);
     CALL(ioctl(fd, SIOCGIFADDR, &request));
     SAY("%s", inet_ntoa(((struct sockaddr_in *)&request.ifr_addr)->sin_addr));
+    CALL(ioctl(fd, SIOCGIFDSTADDR, &request));
+    SAY("%s", inet_ntoa(((struct sockaddr_in *)&request.ifr_dstaddr)->sin_addr));
+    CALL(ioctl(fd, SIOCGIFMAP, &request));
+    NUM(request.ifr_map.mem_start | request.ifr_map.irq);
     CALL(if_nametoindex("lo"));
     strcpy(request.ifr_name, "none");
     CALL(ioctl(fd, SIOCGIFFLAGS, &request));
