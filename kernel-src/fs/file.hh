@@ -101,6 +101,7 @@ public:
     virtual socket* as_socket() { return nullptr; }
     virtual epoll_file* as_epoll() { return nullptr; }
     virtual signalfd_file* as_signalfd() { return nullptr; }
+    virtual bool is_pidfd() const { return false; }
     virtual pipe_buffer* as_pipe() { return nullptr; }
     virtual timerfd_file* as_timerfd() { return nullptr; }
     virtual inotify_file* as_inotify() { return nullptr; }

@@ -1,6 +1,7 @@
 // kernel only: the system calls on signals. Context: application threads.
 #include "arch/x86_64/trap_frame.hh"
 #include "core/clock.hh"
+#include "linux/descriptors.hh"
 #include "linux/signal_state.hh"
 #include "linux/syscall.hh"
 #include "linux/time_values.hh"
@@ -260,6 +261,26 @@ SYSCALL(tgkill, i32 tgid, i32 tid, int signo) {
         return err::srch;
     }
     return signal_or_probe(tid, info_of_kill(signo, si_code::tkill));
+}
+
+SYSCALL(pidfd_send_signal, i32 process, int signo, u64 info_address, u32 flags) {
+    if (flags != 0) {
+        return err::inval;
+    }
+    if (!TRY(get_file(process))->is_pidfd()) {
+        return err::badf;
+    }
+    signal_info info = info_of_kill(signo, si_code::user);
+    if (info_address != 0) {
+        info = TRY(read_signal_info(info_address, signo));
+        if (TRY(user_ptr<i32>(info_address).read()) != signo) {
+            return err::inval;
+        }
+    }
+    if (signo != 0 && !valid_signal(signo)) {
+        return err::inval;
+    }
+    return signal_or_probe(0, info);
 }
 
 SYSCALL(rt_sigqueueinfo, i32 pid, int signo, u64 info_address) {

@@ -6,6 +6,7 @@
 #include "arch/x86_64/trap_frame.hh"
 #include "core/log.hh"
 #include "core/sched.hh"
+#include "linux/descriptors.hh"
 #include "linux/futex.hh"
 #include "linux/process.hh"
 #include "linux/signal_state.hh"
@@ -236,7 +237,10 @@ SYSCALL(waitid, i32 id_type, i32 id, u64, i32 options) {
     if (id_type < 0 || id_type > 3 || (id_type == 1 && id <= 0) || (id_type == 2 && id < 0)) {
         return err::inval;
     }
-    return id_type == 3 ? err::badf : err::child;
+    if (id_type == 3 && !TRY(get_file(id))->is_pidfd()) {
+        return err::badf;
+    }
+    return err::child;
 }
 
 }  // namespace kiln
