@@ -210,9 +210,15 @@ result<usize> udp_socket::send(socket_message& message, u32 flags) {
     if (_write_shut) {
         return err::pipe;
     }
+    datagram_settings settings{
+        .source = _local.address,
+        .ttl = to.address.is_multicast() ? _multicast_ttl : _ttl,
+        .service = _service};
+    TRY(take_control(message, is_v6(), settings));
+    to.scope = settings.interface_index != 0 ? settings.interface_index : to.scope;
     TRY(bind_if_needed());
     route way;
-    TRY(way_to(to, _local.address, way));
+    TRY(way_to(to, settings.source, way));
     if (way.out->is_broadcast(to.address) && !_options.broadcast) {
         return err::acces;
     }
@@ -225,13 +231,12 @@ result<usize> udp_socket::send(socket_message& message, u32 flags) {
         way.source, to.address, ip_protocol::udp, static_cast<u32>(size + sizeof(udp_header))));
     packet->offload.checksum = true;
     packet->offload.checksum_offset = offsetof(udp_header, checksum);
-    const bool multicast = to.address.is_multicast();
     const bool never_cut = _mtu_discover == 2 || _mtu_discover == 3;
     const ip_send how{.source = way.source,
                       .destination = to.address,
                       .protocol = ip_protocol::udp,
-                      .ttl = multicast ? _multicast_ttl : _ttl,
-                      .service = _service,
+                      .ttl = settings.ttl,
+                      .service = settings.service,
                       .dont_fragment = never_cut,
                       .may_fragment = !never_cut};
     _net.counters.udp_sent.fetch_add(1, std::memory_order_relaxed);
@@ -253,37 +258,6 @@ result<packet_ptr> udp_socket::take(bool peek) {
     packet_ptr taken = _received.pop_front();
     _queued_bytes -= taken->true_size();
     return taken;
-}
-
-void udp_socket::report_control(const packet_buffer& packet, socket_message& to) {
-    const ip_address destination = packet_destination(packet);
-    const bool v4_form = !is_v6() || destination.is_v4();
-    auto add = [&](i32 level, i32 type, const void* bytes, u32 size) {
-        control_record record{level, type, size, {}};
-        __builtin_memcpy(record.bytes, bytes, size);
-        static_cast<void>(to.control.push_back(record));
-    };
-    if (_packet_info && !is_v6()) {
-        std::byte info[12];
-        store<u32>(info, packet.from->index());
-        __builtin_memcpy(info + 4, destination.bytes + 12, 4);
-        __builtin_memcpy(info + 8, destination.bytes + 12, 4);
-        add(socket_level::ip, ip_option::packet_info, info, sizeof(info));
-    } else if (_packet_info) {
-        std::byte info[20];
-        __builtin_memcpy(info, destination.bytes, 16);
-        store<u32>(info + 16, packet.from->index());
-        add(socket_level::ipv6, ipv6_option::packet_info, info, sizeof(info));
-    }
-    if (_receive_ttl) {
-        const i32 ttl = packet_ttl(packet);
-        add(is_v6() ? socket_level::ipv6 : socket_level::ip,
-            is_v6() ? ipv6_option::hop_limit : ip_option::ttl, &ttl, sizeof(ttl));
-    }
-    if (_receive_service && v4_form) {
-        const u8 service = packet_service(packet);
-        add(socket_level::ip, ip_option::service, &service, sizeof(service));
-    }
 }
 
 result<usize> udp_socket::receive(socket_message& message, u32 flags) {

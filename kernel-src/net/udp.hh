@@ -10,6 +10,16 @@
 
 namespace kiln::net {
 
+// What one datagram is sent with.
+struct datagram_settings {
+    ip_address source;
+    u8 ttl;
+    u8 service;
+    u32 interface_index = 0;
+};
+// The socket's settings in `to` give way to what the message's ancillary data says.
+result<void> take_control(const socket_message& from, bool v6, datagram_settings& to);
+
 class udp_socket final : public inet_socket {
 public:
     udp_socket(network_stack& stack, u16 family);

@@ -54,7 +54,7 @@ OPTIONS = {
     "unlinkat": [2], "utimensat": [3], "vmsplice": [3], "waitid": [0, 3], "wait4": [2],
 }  # fmt: skip
 # "openat(0xffffff9c, 0x7f…, 0x80000) = 0x3" of strace -e raw=all, "openat(ffffff9c, …) = 3" of Kiln.
-_LINUX = re.compile(r"(?:^|\] )(?:\d+ +)?(\w+)\((.*?)\) = (-?\w+)(?: (E\w+))?")
+_LINUX = re.compile(r"(?:^|\] )(?:\d+ +)?(\w+)\((.*?)\) += (-?\w+)(?: (E\w+))?")
 _RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
 _KILN = re.compile(r"debug: (\w+)\(([0-9a-f, ]*)\) = (-?\d+)$")
 # Errors that say "I do not know this", of a call that may know other options.
