@@ -1,6 +1,7 @@
 // kernel only: the system calls on signals. Context: application threads.
 #include "arch/x86_64/trap_frame.hh"
 #include "core/clock.hh"
+#include "fs/pseudo_fs.hh"
 #include "linux/descriptors.hh"
 #include "linux/signal_state.hh"
 #include "linux/syscall.hh"
@@ -46,6 +47,18 @@ signal_info info_of_kill(int signo, int code) {
     return {.signo = signo,
             .code = code,
             .sender = {.pid = process_id, .uid = the_process().creds.ruid, .value = 0}};
+}
+
+// A pidfd, or the process's folder in /proc opened as a directory.
+bool stands_for_process(file& open) {
+    char text[32], own[32];
+    const inode* const node = open.get_inode();
+    if (node == nullptr || &node->filesystem != &the_proc()) {
+        return open.is_pidfd();
+    }
+    const result<usize> length = open.describe(text);
+    const usize own_length = format_to(own, "/proc/{}", process_id);
+    return length.ok() && std::string_view(text, length.value()) == std::string_view(own, own_length);
 }
 
 // What only the kernel, kill and tkill may claim towards others.
@@ -267,7 +280,7 @@ SYSCALL(pidfd_send_signal, i32 process, int signo, u64 info_address, u32 flags) 
     if (flags != 0) {
         return err::inval;
     }
-    if (!TRY(get_file(process))->is_pidfd()) {
+    if (!stands_for_process(*TRY(get_file(process)))) {
         return err::badf;
     }
     signal_info info = info_of_kill(signo, si_code::user);

@@ -33,6 +33,10 @@ int main(void) {
     info.si_pid = getpid();
     CALL(syscall(SYS_pidfd_send_signal, fd, SIGUSR1, &info, 0));
     CALL(syscall(SYS_pidfd_send_signal, fd, SIGUSR2, &info, 0));
+    int folder = MUST(open("/proc/self", O_DIRECTORY));
+    CALL(syscall(SYS_pidfd_send_signal, folder, SIGUSR1, NULL, 0));
+    int other = MUST(open("/proc/self/task", O_DIRECTORY));
+    CALL(syscall(SYS_pidfd_send_signal, other, SIGUSR1, NULL, 0));
     struct pollfd one = {fd, POLLIN, 0};
     CALL(poll(&one, 1, 10));
     char byte;
