@@ -182,7 +182,7 @@ result<i64> wake_op(const futex_call& call) {
 }
 
 result<i64> wait_requeue_pi(const futex_call& call, u64 deadline) {
-    if (call.address == call.address2 || call.value3 == 0) {
+    if (call.address == call.address2) {
         return err::inval;
     }
     futex_waiter waiter(TRY(futex_key_of(call.address, call.shared)), ~u32{0});

@@ -1,41 +1,36 @@
 // kernel only: user memory and the thread table.
 //
 // PI futexes: locks whose word names the owner, so that the kernel can hand them on. Rare, so all
-// waiters share one list under one sleeping lock; with it held, words are changed with plain user
-// accesses, which may fault. The waiter with the highest real-time priority comes first.
-// Differs from Linux: the owner does not inherit the waiter's priority (the scheduler is fair to all).
+// waiters share one queue (pi_queue.hh) under one sleeping lock; with it held, words are changed with
+// plain user accesses, which may fault. The most urgent waiter comes first, inherited priorities counted.
+// Differs from Linux: the scheduler knows of no priorities, so an owner that inherits one does not run
+// sooner for it.
 //
 // Lock order: pi_lock → the address space's (faults). signal_lock only for a moment, inside.
 #include "core/mutex.hh"
 #include "core/user.hh"
 #include "linux/futex.hh"
+#include "linux/pi_queue.hh"
 #include "linux/process.hh"
 
 namespace kiln {
 namespace {
 
-struct pi_waiter : noncopyable {
-    pi_waiter(const futex_key& where, u64 word, task& waiting)
-        : key(where), address(word), self(waiting) {}
-    list_node link;
-    futex_key key;
+struct lock_waiter : pi_waiter {
+    lock_waiter(const futex_key& where, u64 word, task& waiting_task)
+        : pi_waiter(where, waiting_task.tid, waiting_task.sched.priority),
+          address(word),
+          self(waiting_task) {}
     u64 address;
     task& self;
     std::atomic<bool> granted{false};
 };
 
 constinit mutex pi_lock;
-constinit list<pi_waiter, &pi_waiter::link> pi_waiters;
+constinit pi_queue the_queue;
 
-pi_waiter* next_waiter(const futex_key& key) {
-    pi_waiter* best = nullptr;
-    for (pi_waiter& each : pi_waiters) {
-        if (each.key == key &&
-            (best == nullptr || each.self.sched.priority > best->self.sched.priority)) {
-            best = &each;
-        }
-    }
-    return best;
+lock_waiter* next_waiter(const futex_key& key) {
+    return static_cast<lock_waiter*>(the_queue.next(key));
 }
 
 bool thread_exists(u32 tid) {
@@ -48,40 +43,44 @@ result<bool> replace(u64 address, u32 expected, u32 desired) {
     return TRY(user_compare_exchange_u32(address, expected, desired)) == expected;
 }
 
-// True: taken. False: held by another, and the word says that there are waiters.
-result<bool> take_or_mark(u64 address, const futex_key& key, u32 tid, bool try_only) {
+// 0: taken. Else the thread that has it, and the word says that there are waiters.
+result<i32> take_or_mark(u64 address, const futex_key& key, u32 tid, bool try_only) {
     for (;;) {
         const u32 found = TRY(user_load_u32(address));
         const u32 owner = found & futex_word::tid_mask;
+        const auto known_owner = static_cast<u32>(the_queue.owner_of(key));
         if (owner == tid) {
             return err::deadlk;
         }
         u32 wanted = found | futex_word::waiters;
         if (owner == 0) {
             wanted = tid | (found & futex_word::owner_died) |
-                     (next_waiter(key) != nullptr ? futex_word::waiters : 0);
+                     (known_owner != 0 ? futex_word::waiters : 0);
+        } else if (known_owner != 0 && known_owner != owner) {
+            return err::inval;  // the program has written another thread into the word
         } else if (!thread_exists(owner)) {
             return err::srch;
         } else if (try_only) {
             return err::again;
         }
         if (found == wanted || TRY(replace(address, found, wanted))) {
-            return owner == 0;
+            return static_cast<i32>(owner);
         }
     }
 }
 
 // Gives the lock to the next waiter, with `extra` bits in the word; under pi_lock.
-void hand_on(pi_waiter& heir, u32 extra) {
+void hand_on(lock_waiter& heir, u32 extra) {
     const u32 word = static_cast<u32>(heir.self.tid) | futex_word::waiters | extra;
     static_cast<void>(user_exchange_u32(heir.address, word));
-    list<pi_waiter, &pi_waiter::link>::remove(heir);
+    the_queue.remove(heir);
+    the_queue.set_owner(heir.key, heir.waiting);
     thread& sleeper = *heir.self.owner;
     heir.granted.store(true, std::memory_order_release);
     unpark(sleeper);
 }
 
-result<void> sleep_for_lock(pi_waiter& waiter, u64 deadline) {
+result<void> sleep_for_lock(lock_waiter& waiter, u64 deadline) {
     while (!waiter.granted.load(std::memory_order_acquire)) {
         if (deadline != never && now() >= deadline) {
             return err::timedout;
@@ -99,20 +98,25 @@ result<void> sleep_for_lock(pi_waiter& waiter, u64 deadline) {
 result<i64> lock_pi(u64 address, bool shared, u64 deadline, bool try_only) {
     const futex_key key = TRY(futex_key_of(address, shared));
     task& self = *current_task();
-    pi_waiter waiter(key, address, self);
+    lock_waiter waiter(key, address, self);
     {
         lock_guard guard(pi_lock);
-        if (TRY(take_or_mark(address, key, static_cast<u32>(self.tid), try_only))) {
+        const i32 owner = TRY(take_or_mark(address, key, static_cast<u32>(self.tid), try_only));
+        if (owner == 0) {
+            the_queue.set_owner(key, self.tid);
             return 0;
         }
-        pi_waiters.push_back(waiter);
+        if (the_queue.closes_circle(self.tid, owner)) {
+            return err::deadlk;
+        }
+        the_queue.add(waiter, owner);
     }
     const result<void> outcome = sleep_for_lock(waiter, deadline);
     lock_guard guard(pi_lock);
     if (waiter.granted.load(std::memory_order_acquire)) {
         return 0;
     }
-    list<pi_waiter, &pi_waiter::link>::remove(waiter);
+    the_queue.remove(waiter);
     return outcome.error();
 }
 
@@ -125,7 +129,7 @@ result<i64> unlock_pi(u64 address, bool shared) {
         if ((found & futex_word::tid_mask) != tid) {
             return err::perm;
         }
-        if (pi_waiter* heir = next_waiter(key)) {
+        if (lock_waiter* heir = next_waiter(key)) {
             hand_on(*heir, 0);
             return 0;
         }
@@ -141,9 +145,11 @@ void abandon_pi_lock(u64 address, i32 dead_tid) {
     if (!found.ok() || (found.value() & futex_word::tid_mask) != static_cast<u32>(dead_tid)) {
         return;
     }
-    for (pi_waiter& each : pi_waiters) {
-        if (each.address == address) {
-            hand_on(*next_waiter(each.key), futex_word::owner_died);
+    // Private and shared locks at one address are two; the word belongs to one of them.
+    for (const bool shared : {false, true}) {
+        const result<futex_key> key = futex_key_of(address, shared);
+        if (lock_waiter* heir = key.ok() ? next_waiter(key.value()) : nullptr) {
+            hand_on(*heir, futex_word::owner_died);
             return;
         }
     }
@@ -151,23 +157,9 @@ void abandon_pi_lock(u64 address, i32 dead_tid) {
 }
 
 void abandon_all_pi_locks(i32 dead_tid) {
-    for (;;) {
-        u64 address = 0;
-        {
-            lock_guard guard(pi_lock);
-            for (pi_waiter& each : pi_waiters) {
-                result<u32> word = user_load_u32(each.address);
-                if (word.ok() &&
-                    (word.value() & futex_word::tid_mask) == static_cast<u32>(dead_tid)) {
-                    address = each.address;
-                    break;
-                }
-            }
-        }
-        if (address == 0) {
-            return;
-        }
-        abandon_pi_lock(address, dead_tid);
+    lock_guard guard(pi_lock);
+    while (auto* waiter = static_cast<lock_waiter*>(the_queue.waiter_on(dead_tid))) {
+        hand_on(*next_waiter(waiter->key), futex_word::owner_died);
     }
 }
 
