@@ -1,9 +1,9 @@
 // How much of a thread's CPU time was the program's and how much the kernel's.
 //
-// Reading a clock on each way into the kernel and back would cost every system call; instead a slow tick
-// (core/tick.hh) looks which of the two it finds, and the exactly measured total is divided in the
-// proportion found, as Linux does. Neither part ever runs backwards.
-// Context: any; sample from the tick of the CPU that runs the thread.
+// Reading a clock on each way into the kernel and back would cost every system call; instead a slow
+// tick (core/tick.hh) looks which of the two it finds, and the exactly measured total is divided in
+// the proportion found, as Linux does. Neither part ever runs backwards. Context: any; sample from
+// the tick of the CPU that runs the thread.
 #pragma once
 
 #include <algorithm>

@@ -1,9 +1,9 @@
 // The slow tick of a CPU that runs the program: a hundred times a second, only while it does.
 //
-// It samples whether the CPU is in the program or in the kernel (core/cpu_time.hh), and it is what ends
-// a `hlt` of the program on a CPU that nothing else would interrupt. With several CPUs each also looks
-// after the next one, once a second: one that takes no interrupts is asked by NMI (arch).
-// Context: interrupts off.
+// It samples whether the CPU is in the program or in the kernel (core/cpu_time.hh), and it is what
+// ends a `hlt` of the program on a CPU that nothing else would interrupt. With several CPUs each
+// also looks after the next one, once a second: one that takes no interrupts is asked by NMI
+// (arch). Context: interrupts off.
 #pragma once
 
 #include "lib/types.hh"

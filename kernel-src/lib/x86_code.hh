@@ -1,5 +1,5 @@
-// Lengths of x86-64 instructions (Intel SDM vol. 2, chapter 2 and appendix A), and what can be said with
-// them about the instruction before an address. Context: any.
+// Lengths of x86-64 instructions (Intel SDM vol. 2, chapter 2 and appendix A), and what can be said
+// with them about the instruction before an address. Context: any.
 #pragma once
 
 #include <span>
@@ -12,12 +12,12 @@ namespace kiln {
 usize x86_instruction_length(std::span<const std::byte> code);
 
 // Whether the last byte of `code`, which is 0xf4, was executed as `hlt`, given that the instruction
-// pointer now stands behind it. Code cannot be read backwards; but where an instruction ends with that
-// byte, it begins at one of the 14 bytes before, and reading from any true beginning further up leads to
-// it, as does, sooner or later, reading from a wrong one. So the answer is yes where no such instruction
-// fits, or where at most a quarter of the readings from further up meet the byte as part of one. (In
-// libc, libstdc++ and Python it is never less than six tenths of them where it is no `hlt`, and at most
-// two where it is.) `code` holds up to halt_window bytes.
+// pointer now stands behind it. Code cannot be read backwards; but where an instruction ends with
+// that byte, it begins at one of the 14 bytes before, and reading from any true beginning further
+// up leads to it, as does, sooner or later, reading from a wrong one. So the answer is yes where no
+// such instruction fits, or where at most a quarter of the readings from further up meet the byte
+// as part of one. (In libc, libstdc++ and Python it is never less than six tenths of them where it
+// is no `hlt`, and at most two where it is.) `code` holds up to halt_window bytes.
 inline constexpr usize halt_window = 64;
 bool ends_with_halt(std::span<const std::byte> code);
 

@@ -1,10 +1,10 @@
 // kernel only: user memory and the thread table.
 //
 // PI futexes: locks whose word names the owner, so that the kernel can hand them on. Rare, so all
-// waiters share one queue (pi_queue.hh) under one sleeping lock; with it held, words are changed with
-// plain user accesses, which may fault. The most urgent waiter comes first, inherited priorities counted.
-// Differs from Linux: the scheduler knows of no priorities, so an owner that inherits one does not run
-// sooner for it.
+// waiters share one queue (pi_queue.hh) under one sleeping lock; with it held, words are changed
+// with plain user accesses, which may fault. The most urgent waiter comes first, inherited
+// priorities counted. Differs from Linux: the scheduler knows of no priorities, so an owner that
+// inherits one does not run sooner for it.
 //
 // Lock order: pi_lock → the address space's (faults). signal_lock only for a moment, inside.
 #include "core/mutex.hh"

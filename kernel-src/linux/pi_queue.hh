@@ -1,10 +1,10 @@
-// Who waits for which lock that names its owner (PI futexes), and who owns those locks: the order in
-// which waiters get them, and whether a wait would close a circle. Tested on the host.
+// Who waits for which lock that names its owner (PI futexes), and who owns those locks: the order
+// in which waiters get them, and whether a wait would close a circle. Tested on the host.
 //
-// An owner counts as urgent as the most urgent thread that waits, over any number of locks, for one of
-// its own: that inherited priority decides who gets the next lock.
-// Not locked: the caller's lock guards (linux/futex_pi.cc). All searches go through one list, since
-// locks of this kind that are fought for are few. Context: any.
+// An owner counts as urgent as the most urgent thread that waits, over any number of locks, for one
+// of its own: that inherited priority decides who gets the next lock. Not locked: the caller's lock
+// guards (linux/futex_pi.cc). All searches go through one list, since locks of this kind that are
+// fought for are few. Context: any.
 #pragma once
 
 #include "lib/list.hh"
@@ -29,7 +29,8 @@ public:
 
     void add(pi_waiter& waiter, i32 owner);
     void remove(pi_waiter& waiter);
-    // The waiter that gets the lock next: the most urgent, of equals the first; null when none waits.
+    // The waiter that gets the lock next: the most urgent, of equals the first; null when none
+    // waits.
     pi_waiter* next(const futex_key& key);
     // The lock has another owner, for whom all who are queued wait from now on.
     void set_owner(const futex_key& key, i32 owner);

@@ -52,7 +52,8 @@ result<void> push_vector_state(task& self, u64 to) {
                     .state_size = static_cast<u32>(size),
                     .padding = {}};
         store<u32>(area.data() + size, fp_magic2);
-        // Their bytes are there also when they were not in use, for handlers that know of no header.
+        // Their bytes are there also when they were not in use, for handlers that know of no
+        // header.
         std::byte* header = area.data() + xsave_header_offset;
         store<u64>(header, load<u64>(header) | legacy_features);
     }
@@ -133,8 +134,8 @@ void take_registers(trap_frame& to, const user_sigcontext& from) {
     to.rflags = (from.rflags & restorable_flags) | flag_if | flag_reserved;
 }
 
-// Whether the frame carries a whole XSAVE image, by its magic numbers. One that does not is taken for a
-// legacy image, as on Linux.
+// Whether the frame carries a whole XSAVE image, by its magic numbers. One that does not is taken
+// for a legacy image, as on Linux.
 result<bool> has_xsave_image(u64 address, const fp_software_bytes& software) {
     if (!vector_state_uses_xsave() || software.magic1 != fp_magic1 ||
         software.state_size < fxsave_size + xsave_header_size ||
@@ -193,7 +194,8 @@ result<void> pop_vector_state(task& self, u64 address) {
     return load_vector_state(area);
 }
 
-// In Linux's order: where the vector state is refused, the mask and the registers have changed already.
+// In Linux's order: where the vector state is refused, the mask and the registers have changed
+// already.
 result<void> return_from_handler(task& self, trap_frame& frame) {
     const u64 address = frame.rsp - sizeof(u64);  // the return address has been popped
     user_ucontext context;

@@ -45,8 +45,8 @@ TEST(x86_code_test, lengths) {
 }
 
 TEST(x86_code_test, what_is_no_instruction) {
-    for (const char* each : {"06", "60", "9a 00", "d4 0a", "ea", "fe d0", "ff f8", "c7 c8 00 00 00 00",
-                             "0f 04", "0f 3b", "66 66 66 66 66 66 66 66 66 66 66 66 66 66 66 90"}) {
+    for (const char* each : {"06", "60", "9a 00", "d4 0a", "ea", "fe d0", "ff f8",
+                             "c7 c8 00 00 00 00", "0f 04", "0f 3b", "66 66 66 66 66 66 66 66 66 66 66 66 66 66 66 90"}) {
         EXPECT_EQ(length_of(each), 0u) << each;
     }
 }
@@ -86,7 +86,9 @@ TEST(x86_code_test, halts_of_the_c_library) {
         *words = '\0';
         const std::vector<std::byte> bytes = code_of(hex + 1);
         text.insert(text.end(), bytes.begin(), bytes.end());
-        wrong_lengths += x86_instruction_length(bytes) != bytes.size() && bytes[0] != std::byte{0x9b};
+        // objdump takes a wait and the x87 instruction behind it for one.
+        const bool wait = bytes[0] == std::byte{0x9b};
+        wrong_lengths += !wait && x86_instruction_length(bytes) != bytes.size() ? 1 : 0;
         if (bytes.back() == std::byte{0xf4} && text.size() >= halt_window) {
             const bool is_halt = bytes.size() == 1;
             EXPECT_EQ(ends_with_halt(std::span(text).last(halt_window)), is_halt) << line;

@@ -15,7 +15,8 @@ namespace {
 
 constexpr u64 protection_fault = 13;
 constexpr u8 halt_instruction = 0xf4;
-// Kernel code turns interrupts off for microseconds; this many seconds of it is a defect of the kernel.
+// Kernel code turns interrupts off for microseconds; this many seconds of it is a defect of the
+// kernel.
 constexpr u32 most_nmis_in_a_row = 10;
 
 void say_interrupts_were_off() {

@@ -1,14 +1,14 @@
 // What ring 3 would have kept the program from: `hlt`, and turning interrupts off.
 //
-// `hlt` becomes SIGSEGV as on Linux, though only when the next interrupt ends it (core/tick.hh sees to it
-// that one comes). Where an interrupt finds the program behind a byte that may have been one, the way
-// back to the program looks closer.
+// `hlt` becomes SIGSEGV as on Linux, though only when the next interrupt ends it (core/tick.hh sees
+// to it that one comes). Where an interrupt finds the program behind a byte that may have been one,
+// the way back to the program looks closer.
 //
-// Interrupts are turned on again when the program next enters the kernel; and when it does not, as soon
-// as another CPU, which sees that this one takes no interrupts any more, asks it by NMI. The program goes
-// on: in ring 3 a `popf` without the interrupt flag is legal and changes nothing. (`cli` is not, but the
-// two cannot be told apart afterwards.) A program that loops with interrupts off on the only CPU is not
-// noticed.
+// Interrupts are turned on again when the program next enters the kernel; and when it does not, as
+// soon as another CPU, which sees that this one takes no interrupts any more, asks it by NMI. The
+// program goes on: in ring 3 a `popf` without the interrupt flag is legal and changes nothing.
+// (`cli` is not, but the two cannot be told apart afterwards.) A program that loops with interrupts
+// off on the only CPU is not noticed.
 #pragma once
 
 #include "arch/x86_64/trap_frame.hh"
@@ -22,8 +22,8 @@ void answer_watch(trap_frame& frame);
 
 // Entry from the program with its interrupts off: they will be on when it goes on.
 void take_interrupts_back(trap_frame& frame);
-// On the way back: what is to be said and signalled of what the others have seen. Context: thread, no
-// locks.
+// On the way back: what is to be said and signalled of what the others have seen. Context: thread,
+// no locks.
 void settle_privileged(trap_frame& frame);
 
 }  // namespace kiln

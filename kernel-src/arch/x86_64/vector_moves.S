@@ -1,10 +1,10 @@
-// x87, SSE and AVX registers by plain moves, in XSAVE's standard format. On an emulator one XSAVE costs
-// more than a microsecond, and these a tenth of it.
+// x87, SSE and AVX registers by plain moves, in XSAVE's standard format. On an emulator one XSAVE
+// costs more than a microsecond, and these a tenth of it.
 //
-// x87 registers that are as FNINIT leaves them, which is nearly always, are neither written nor read:
-// bit 0 of the header's XSTATE_BV tells. The upper halves of the AVX registers are all zero where
-// programs end their use with VZEROUPPER: bit 2. SSE counts as in use always. The contents of x87
-// registers that are tagged empty, which only a broken program looks at, are not kept.
+// x87 registers that are as FNINIT leaves them, which is nearly always, are neither written nor
+// read: bit 0 of the header's XSTATE_BV tells. The upper halves of the AVX registers are all zero
+// where programs end their use with VZEROUPPER: bit 2. SSE counts as in use always. The contents of
+// x87 registers that are tagged empty, which only a broken program looks at, are not kept.
 //
 // Context: interrupts off.
 

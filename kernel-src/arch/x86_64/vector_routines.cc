@@ -1,7 +1,7 @@
-// Chooses among the ways of saving vector registers. What CPUID promises says nothing about their cost:
-// on a real CPU XSAVEC does it in fewer than a hundred cycles, on the emulator each of XSAVE's forms
-// takes over a microsecond and plain moves win by far. So each is tried at boot, first for whether it
-// brings every register back, then for how long it takes.
+// Chooses among the ways of saving vector registers. What CPUID promises says nothing about their
+// cost: on a real CPU XSAVEC does it in fewer than a hundred cycles, on the emulator each of
+// XSAVE's forms takes over a microsecond and plain moves win by far. So each is tried at boot,
+// first for whether it brings every register back, then for how long it takes.
 #include "arch/x86_64/vector_routines.hh"
 
 #include <algorithm>

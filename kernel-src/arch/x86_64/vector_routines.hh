@@ -1,8 +1,8 @@
 // Which vector registers this machine has, and how they are saved and restored.
 //
-// XCR0 enables x87, SSE, AVX and AVX-512 where the CPU has them; protection keys and AMX stay off, so
-// their instructions are undefined as on a CPU without them. Where there is no XSAVE it is x87 and SSE
-// in FXSAVE's format.
+// XCR0 enables x87, SSE, AVX and AVX-512 where the CPU has them; protection keys and AMX stay off,
+// so their instructions are undefined as on a CPU without them. Where there is no XSAVE it is x87
+// and SSE in FXSAVE's format.
 //
 // A saved area holds the legacy region (512 bytes), the XSAVE header (64) and what follows of the
 // features, either in the standard or in the compacted format (Intel SDM vol. 1, 13.4): whichever
@@ -43,8 +43,8 @@ extern vector_machine the_vectors;
 // What the CPU has; once, before the others. Then enables it on the calling CPU.
 void find_vector_features();
 void enable_vector_features();
-// Measures the routines and fills in the_vectors; once, on the boot CPU, after the above. Leaves the
-// registers in an undefined state.
+// Measures the routines and fills in the_vectors; once, on the boot CPU, after the above. Leaves
+// the registers in an undefined state.
 void choose_vector_routines();
 
 // The two formats that signal frames and programs know, by the CPU's own instructions.

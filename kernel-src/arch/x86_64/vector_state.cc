@@ -1,6 +1,6 @@
 // A thread's registers stay in the CPU until another application thread needs it: `vector_owner` of
-// the CPU and `vector_cpu` of the thread agree as long as they are there. With several CPUs they are
-// stored whenever the thread leaves, because it may go on elsewhere.
+// the CPU and `vector_cpu` of the thread agree as long as they are there. With several CPUs they
+// are stored whenever the thread leaves, because it may go on elsewhere.
 //
 // A thread's area has the format of the routines chosen at boot (vector_routines.hh); signal frames
 // have the standard one, which is made from the registers themselves.
@@ -45,10 +45,11 @@ u64 features_in(const std::byte* area) {
     return load<u64>(area + header_offset);
 }
 
-// As XRSTOR would refuse it (Intel SDM vol. 1, 13.8): unknown features, a compacted or a reserved format.
+// As XRSTOR would refuse it (Intel SDM vol. 1, 13.8): unknown features, a compacted or a reserved
+// format.
 bool valid_header(const std::byte* area) {
-    return (features_in(area) & ~the_vectors.features) == 0 && load<u64>(area + header_offset + 8) == 0 &&
-           load<u64>(area + header_offset + 16) == 0;
+    return (features_in(area) & ~the_vectors.features) == 0 &&
+           load<u64>(area + header_offset + 8) == 0 && load<u64>(area + header_offset + 16) == 0;
 }
 
 // Moves have no notion of SSE registers that are not in use.
@@ -119,7 +120,8 @@ result<std::byte*> copy_vector_area() {
     if (area == nullptr) {
         return err::nomem;
     }
-    KILN_ASSERT(is_aligned(reinterpret_cast<u64>(area), 64));  // the heap's classes of this size are
+    // As the heap's classes of this size are.
+    KILN_ASSERT(is_aligned(reinterpret_cast<u64>(area), 64));
     make_initial_vectors(area, the_vectors.area_size);
     if (current_thread().is_user) {
         const u64 saved = interrupts_save_and_disable();

@@ -9,8 +9,9 @@
 
 namespace kiln {
 
-// Bytes of the state in its standard (not compacted) format on this machine: 512 when only FXSAVE is
-// enabled, else the size XSAVE needs for the enabled features, without Linux's 4 bytes of magic2.
+// Bytes of the state in its standard (not compacted) format on this machine: 512 when only FXSAVE
+// is enabled, else the size XSAVE needs for the enabled features, without Linux's 4 bytes of
+// magic2.
 usize vector_state_size();
 // The features enabled in XCR0; 3 (x87 and SSE) when XSAVE is not enabled.
 u64 vector_state_features();
