@@ -8,11 +8,11 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-publish bench fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-publish bench bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
-	@$(cd) sed -n 's/^\([a-z-]*\): *## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@$(cd) sed -n 's/^\([a-z-]*\): *## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
 setup: ## Install what is missing (Debian packages, .venv); the other targets call it
 	@$(cd) tools/setup test
@@ -44,6 +44,10 @@ test-publish: ## All tests of publishing
 bench: ## Kiln and a Debian guest side by side on the same emulator
 	@$(cd) tools/setup bench
 	@$(cd) $(python) tests/bench/run $(ARGS)
+
+bench-publish: ## Publishing against a server on this machine: throughput, bytes, memory
+	@$(cd) tools/setup publish
+	@$(cd) $(python) tests/bench/publish.py $(ARGS)
 
 fuzz: ## Long runs of the kernel's fuzzers (SECONDS=600 each)
 	@$(cd) tools/setup test

@@ -182,7 +182,7 @@ def _sentence(problem: Exception, code: str, text: str, operation: str, region: 
         )
     if code in _ACCESS:
         return f"These credentials may not call {operation} in {region} ({code}); allow it by IAM"
-    if isinstance(problem, HTTPClientError):
+    if isinstance(problem, (HTTPClientError, EndpointConnectionError)):
         return (
             f"The connection to AWS in {region} was lost while calling {operation}; nothing was "
             "registered that is not complete. Check `region`, `endpoint_url` and the network, and "

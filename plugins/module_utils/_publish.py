@@ -100,12 +100,13 @@ class Deadline:
         """Seconds that are left, 0 when there are none."""
         return max(0.0, self._end - self._clock())
 
-    def check(self, doing: str) -> None:
-        """Fails when the time is over."""
+    def check(self, doing: str, cause: BaseException | None = None) -> None:
+        """Fails when the time is over; `cause` is what went wrong last."""
         if not self.left():
             raise PublishError(
                 f"The time limit of {self.seconds:g} seconds was over while {doing}; run it again "
-                "to go on where it stopped, or raise `timeout`."
+                "to go on where it stopped, or raise `timeout`",
+                cause,
             )
 
 
@@ -123,13 +124,15 @@ class Patience:
         self, call: Callable[[], Result], again: Callable[[Exception], bool], doing: str
     ) -> Result:
         """Calls until it works, fails for good, or there are no tries or no time left."""
+        last: Exception | None = None
         for attempt in range(1, self.tries + 1):
-            self.deadline.check(doing)
+            self.deadline.check(doing, last)
             try:
                 return call()
             except Exception as problem:
                 if attempt == self.tries or not again(problem):
                     raise
+                last = problem
             pause = random.uniform(0, min(self.cap, self.base * 2**attempt))
             self.sleep(min(pause, self.deadline.left()))
         raise AssertionError("unreachable")

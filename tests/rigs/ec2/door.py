@@ -18,6 +18,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -52,6 +53,8 @@ class Door:
         scope = AUTH.search(environ.get("HTTP_AUTHORIZATION", ""))
         operation = self._operation(environ, scope[4] if scope else "")
         fault = self._count(operation, int(environ.get("CONTENT_LENGTH") or 0))
+        if operation == "PutSnapshotBlock":
+            time.sleep(world.STATE.settings.delay)
         if fault == "exit":
             os._exit(0)
         if fault == "drop":

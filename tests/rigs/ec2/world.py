@@ -32,6 +32,8 @@ class Settings:
     lag: int = 1
     # How many puts after a start find no snapshot yet, as the real service's do now and then.
     late: int = 0
+    # Seconds that each block takes on its way, as to a service that is not on this machine.
+    delay: float = 0.0
     # Throw the blocks' bytes away, keep their checksums: for measurements of big images.
     forget: bool = False
 

@@ -1,0 +1,184 @@
+"""Measures publishing to EC2 against the strict server on this machine.
+
+Usage: python tests/bench/publish.py [--image RAW] [--data MIB] [--size GIB]
+
+Without --image a sparse disk is made whose data are in runs of 1 to 8 MiB. Compared is a plain
+boto3 loop that puts the same blocks one after the other. The server keeps checksums and throws the
+bytes away, so that it measures the sender; it has the same two cores as the sender, though.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP))
+
+from tests.rigs.ec2.rig import KEY, REGION, SECRET, Rig  # noqa: E402
+
+BLOCK = 512 * 1024
+MODULE = """
+import json, sys
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.kiln.unikernel.plugins.modules import ec2_image
+with patch_module_args(json.loads(sys.argv[1])):
+    ec2_image.main()
+"""
+
+
+def make_disk(path, gibibytes, mebibytes):
+    """A sparse disk with runs of random data."""
+    chance = random.Random(1)
+    with path.open("wb") as stream:
+        stream.truncate(gibibytes << 30)
+        left, place = mebibytes, 0
+        gap = max(1, (gibibytes * 1024 - mebibytes) // max(1, mebibytes // 5))
+        while left > 0:
+            run = min(left, chance.randint(1, 8))
+            stream.seek(place << 20)
+            stream.write(chance.randbytes(run << 20))
+            left -= run
+            place = min(place + run + gap, gibibytes * 1024 - 8)
+
+
+def count(path, unit):
+    """How many units of a file are not all zeros."""
+    found, zeros = 0, bytes(unit)
+    with path.open("rb", buffering=0) as stream:
+        place, size = 0, path.stat().st_size
+        while place < size:
+            try:
+                place = os.lseek(stream.fileno(), place, os.SEEK_DATA) // unit * unit
+            except OSError:
+                break
+            end = os.lseek(stream.fileno(), place, os.SEEK_HOLE)
+            while place < end:
+                data = os.pread(stream.fileno(), unit, place)
+                found += data != zeros[: len(data)]
+                place += unit
+    return found
+
+
+def publish(rig, disk, store, **rest):
+    """One run of the module in a process of its own: seconds, its result, its peak in MiB."""
+    arguments = {
+        "name": "bench", "path": str(disk), "endpoint_url": rig.url, "region": REGION,
+        "access_key": KEY, "secret_key": SECRET, "store": str(store),
+    } | rest  # fmt: skip
+    tree = subprocess.run([TOP / "tools/tree"], check=True, capture_output=True, text=True)
+    env = dict(os.environ, PYTHONPATH=tree.stdout.strip(), AWS_EC2_METADATA_DISABLED="true")
+    begin = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "-c", MODULE, json.dumps(arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env,
+    ) as process:  # fmt: skip
+        said = process.stdout.read()
+        _pid, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    result = json.loads(said)
+    if result.get("failed"):
+        sys.exit(f"bench: the publish failed: {result['msg']}")
+    return time.monotonic() - begin, result, usage.ru_maxrss / 1024
+
+
+def every_block(disk):
+    """The way of a simple script: it reads the holes too."""
+    with disk.open("rb") as stream:
+        index = 0
+        while data := stream.read(BLOCK):
+            yield index, data
+            index += 1
+
+
+def without_holes(disk):
+    """The way of a script that knows of holes."""
+    with disk.open("rb", buffering=0) as stream:
+        place, seen, size = 0, -1, disk.stat().st_size
+        while place < size:
+            try:
+                place = os.lseek(stream.fileno(), place, os.SEEK_DATA)
+            except OSError:
+                return
+            end = os.lseek(stream.fileno(), place, os.SEEK_HOLE)
+            for index in range(max(seen + 1, place // BLOCK), -(-end // BLOCK)):
+                yield index, os.pread(stream.fileno(), BLOCK, index * BLOCK)
+                seen = index
+            place = end
+
+
+def plain_loop(rig, disk, blocks):
+    """What a script with boto3 would do: each block that is not zero, one after the other."""
+    ebs = rig.client("ebs")
+    begin = time.monotonic()
+    snapshot = ebs.start_snapshot(VolumeSize=max(1, -(-disk.stat().st_size >> 30)))["SnapshotId"]
+    sent, zeros = 0, bytes(BLOCK)
+    for index, read in blocks(disk):
+        data = read.ljust(BLOCK, b"\0")
+        if data != zeros:
+            digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+            ebs.put_snapshot_block(
+                SnapshotId=snapshot, BlockIndex=index, BlockData=data, DataLength=BLOCK,
+                Checksum=digest, ChecksumAlgorithm="SHA256",
+            )  # fmt: skip
+            sent += 1
+    ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=sent)
+    return time.monotonic() - begin, sent * BLOCK
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--image", type=Path)
+    parser.add_argument("--data", type=int, default=256, help="MiB of data in the made disk")
+    parser.add_argument("--size", type=int, default=10, help="GiB of the made disk")
+    options = parser.parse_args()
+    rig = Rig()
+    try:
+        with tempfile.TemporaryDirectory(dir=os.environ.get("KILN_BENCH_DIR")) as folder:
+            disk = options.image or Path(folder) / "disk.raw"
+            if not options.image:
+                make_disk(disk, options.size, options.data)
+            measure(rig, disk, Path(folder) / "store")
+    finally:
+        rig.stop()
+
+
+def measure(rig, disk, store):
+    mib = 1 << 20
+    blocks, sectors = count(disk, BLOCK) * BLOCK, count(disk, 4096) * 4096
+    print(f"disk                    {disk.stat().st_size / mib:10.0f} MiB, "
+          f"{blocks / mib:.1f} MiB in blocks that are not zero, {sectors / mib:.1f} MiB by 4 KiB")
+    for delay in (0.0, 0.025):
+        def reset():
+            rig.set(reset=True, settings={"forget": True, "delay": delay})
+
+        print(f"a block takes           {delay * 1000:10.0f} ms more than this machine needs")
+        reset()
+        first, result, peak = publish(rig, disk, store)
+        sent = rig.set()["bytes"]["PutSnapshotBlock"]
+        second, again, _peak = publish(rig, disk, store)
+        assert result["changed"] and not again["changed"]
+        reset()
+        loop, looped = plain_loop(rig, disk, without_holes)
+        print(f"  first publish         {first:10.2f} s  {sent / mib / first:8.1f} MiB/s")
+        print(f"  boto3 loop, no holes  {loop:10.2f} s  {looped / mib / loop:8.1f} MiB/s")
+        print(f"  faster by             {loop / first:10.2f}")
+        print(f"  sent / not zero       {sent / blocks:10.4f}  (by 4 KiB: {sent / sectors:.4f})")
+        print(f"  second publish        {second:10.2f} s")
+        print(f"  memory of the module  {peak:10.1f} MiB at its peak", flush=True)
+    rig.set(reset=True, settings={"forget": True})
+    loop, looped = plain_loop(rig, disk, every_block)
+    print(f"boto3 loop, all read    {loop:10.2f} s  {looped / mib / loop:8.1f} MiB/s")
+
+
+if __name__ == "__main__":
+    main()
