@@ -1,7 +1,7 @@
 // BIOS loader: what lies where, on the disk and in low memory.
 //
 // Purpose: the one place for the addresses stage 2 uses and for the header that the image builder
-// fills in (plugins/module_utils/_disk.py holds the same offsets).
+// fills in (plugins/module_utils/_disk_boot.py holds the same offsets).
 // Invariants: everything the loader touches itself is below 0x30000; a kernel segment never is.
 // Context: 32-bit protected mode, flat segments, no paging, interrupts off.
 #pragma once
