@@ -2,21 +2,23 @@
 """Runs redis' own test suite against redis on Kiln and, as the oracle, against redis on Linux.
 
 The suite is the one of Debian's source package for the very version that is in the image. Flags,
-tags, skips and expected failures stand in redis.yml. Passes when each check that passes on Linux
-passes on Kiln, and no other fails.
+tags, the runs and what is left out stand in redis.yml. Passes when each check that passes on Linux
+passes on Kiln or is left out there by name, no other fails, and no name in redis.yml is out of date.
 
-Usage: redis_suite.py [--all] [--oracle-only] [UNIT ...]
+Usage: redis_suite.py [--all] [--side linux|kiln] [--only TEST] [UNIT ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,22 +31,37 @@ import redis_guest  # noqa: E402
 from redis_guest import NotReady, Server, run_checked  # noqa: E402
 
 BUILD = redis_guest.BUILD / "suites" / "redis"
+SIDES = ("linux", "kiln")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _UNIT = re.compile(r"^Testing (\S+)$")
 _LINE = re.compile(r"^\[(ok|err|exception|skip|ignore|timeout)\]: (.*?)(?: \(\d+ ms\))?$")
 
 
 @dataclass
+class Run:
+    """Units that one server is asked for (none: all but `without`), and its further flags."""
+
+    name: str
+    units: list[str]
+    without: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Record:
     """What the suite said: names of checks by verdict, and whether it came to its end."""
 
-    passed: set[str] = field(default_factory=set)
-    failed: set[str] = field(default_factory=set)
-    skipped: int = 0
-    count: int = 0
+    passed: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    skipped: set[str] = field(default_factory=set)
     seconds: float = 0.0
-    complete: bool = False
-    tail: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many checks passed."""
+        return self.passed.total()
 
 
 def _sources_list(folder: Path) -> Path:
@@ -96,17 +113,53 @@ def fetch(config: dict[str, Any]) -> Path:
         link = tree / "src" / client
         if not link.is_symlink():
             link.symlink_to(shutil.which(client) or f"/usr/bin/{client}")
+    add_order(tree / "tests" / "support")
     return tree
 
 
-def command(config: dict[str, Any], units: list[str], port: int) -> list[str]:
-    """The suite's own command line."""
+def add_order(support: Path) -> None:
+    """Let the suite's client keep requests in order between connections (redis_order.tcl)."""
+    shutil.copy(HERE / "redis_order.tcl", support)
+    client = support / "redis.tcl"
+    line = "\nsource tests/support/redis_order.tcl\n"
+    if not client.read_text().endswith(line):
+        client.write_text(client.read_text() + line)
+
+
+def plan(config: dict[str, Any], wanted: list[str], everything: bool) -> list[Run]:
+    """One run for all units that can share a server, and one for each that needs its own."""
+    own: dict[str, Any] = {
+        unit: entry for entry in config["own_servers"] for unit in entry["units"]
+    }
+    shared = [] if everything else [unit for unit in wanted if unit not in own]
+    runs = [Run("shared", shared, list(own))] if everything or shared else []
+    for unit in own if everything else [unit for unit in wanted if unit in own]:
+        runs.append(Run(unit.replace("/", "-"), [unit], flags=own[unit]["flags"]))
+    groups = ["tags"] if everything else ["tags", "choice_tags"]
+    for run in runs:
+        run.tags = [entry["tag"] for group in groups for entry in config[group]]
+    return runs
+
+
+def names_left_out(config: dict[str, Any], side: str) -> list[str]:
+    """The checks that are not asked for on this side."""
+    groups = [*config["not_external"], *(config["not_on_kiln"] if side == "kiln" else [])]
+    return [name for group in groups for name in group["tests"]]
+
+
+def command(config: dict[str, Any], run: Run, side: str, only: list[str], port: int) -> list[str]:
+    """The suite's own command line. --durable: an error ends its check, not the run."""
     words = ["tclsh", "tests/test_helper.tcl", "--host", "127.0.0.1", "--port", str(port)]
-    words += ["--tags", " ".join(entry["tag"] for entry in config["tags"])]
-    for entry in config["skip"]:
-        words += ["--skiptest", entry["test"]]
-    for unit in units:
-        words += ["--single", unit]
+    # Another suite on this machine looks for its own ports elsewhere.
+    words += ["--durable", "--baseport", str(21111 + os.getpid() % 20000)]
+    words += ["--tags", " ".join(run.tags)]
+    for option, values in (
+        ("--skiptest", names_left_out(config, side)),
+        ("--only", only),
+        ("--single", run.units),
+        ("--skipunit", [] if run.units else run.without),
+    ):
+        words += [word for value in values for word in (option, value)]
     return words
 
 
@@ -117,28 +170,21 @@ def take(record: Record, line: str, unit: str) -> str:
     if found := _LINE.match(line):
         verdict, name = found[1], re.sub(r" in tests/\S+$", "", found[2])
         if verdict == "ok":
-            record.count += 1
-            record.passed.add(f"{unit}: {name}")
-        elif verdict in ("skip", "ignore"):
-            record.skipped += 1
-        else:
-            record.failed.add(f"{unit}: {name}")
-    record.complete |= "All tests passed without errors" in line or "tests failed" in line
+            record.passed[f"{unit}: {name}"] += 1
+        elif verdict == "skip":
+            record.skipped.add(name)
+        elif verdict != "ignore":
+            record.failed[f"{unit}: {name}"] += 1
     return unit
 
 
-def drive(
-    config: dict[str, Any], tree: Path, units: list[str], server: Server, limit: float
-) -> Record:
-    """Run the suite against one server."""
-    record = Record()
+def drive(words: list[str], tree: Path, log: Path, record: Record, limit: float) -> None:
+    """One run of the suite; what it says goes to the log and into the record."""
     begun = time.monotonic()
-    server.wait(90)
-    log = BUILD / "last-run.txt"
     with log.open("wb") as stream:
         try:
-            done = subprocess.run(
-                command(config, units, server.port),
+            subprocess.run(
+                words,
                 cwd=tree,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -146,35 +192,84 @@ def drive(
                 timeout=limit,
                 check=False,
             )
-            ended = done.returncode
+            problem = "the suite ended before its end"
         except subprocess.TimeoutExpired:
-            ended = -1
+            problem = f"no end within {limit:g} s"
     unit = "?"
     lines = _COLOUR.sub("", log.read_text(errors="replace")).splitlines()
     for line in lines:
         unit = take(record, line, unit)
-    record.seconds = time.monotonic() - begun
-    record.complete |= ended == 0
-    record.tail = lines[-12:] + ([f"no end within {limit:g} s"] if ended == -1 else [])
+    record.seconds += time.monotonic() - begun
+    if not any("The End" in line for line in lines):
+        record.wrong.append(f"{problem} ({log}):\n    " + "\n    ".join(lines[-12:]))
+
+
+def measure(
+    config: dict[str, Any],
+    baked: redis_guest.Baked,
+    tree: Path,
+    side: str,
+    options: argparse.Namespace,
+) -> Record:
+    """All runs on one side."""
+    record = Record()
+    flags = [word for entry in config["server_flags"] for word in entry["flag"]]
+    for run in plan(config, options.units or config["choice"], options.all):
+        if side == "linux":
+            entered = redis_guest.on_host(baked, flags + run.flags)
+        else:
+            entered = redis_guest.in_guest(baked, flags + run.flags, smp=options.smp)
+        with entered as server:
+            server.wait(90)
+            words = command(config, run, side, options.only, server.port)
+            before = len(record.wrong)
+            drive(words, tree, BUILD / f"{side}-{run.name}.txt", record, options.limit)
+            if len(record.wrong) > before:
+                record.wrong += server.said().splitlines()[-12:]
+    left_out = f"{len(record.skipped)} left out by name"
+    end = ", WITHOUT COMING TO ITS END" if record.wrong else ""
+    print(
+        f"on {side}: {record.count} checks passed, {record.failed.total()} failed, {left_out}, "
+        f"{record.seconds:.0f} s{end}",
+        flush=True,
+    )
     return record
 
 
-def judge(config: dict[str, Any], linux: Record, kiln: Record) -> list[str]:
+def out_of_date(config: dict[str, Any], linux: Record) -> list[str]:
+    """Names in redis.yml that say nothing any more, in sentences."""
+    passed = {name.partition(": ")[2] for name in linux.passed}
+    failed = {name.partition(": ")[2] for name in linux.failed}
+    own = {name for group in config["not_on_kiln"] for name in group["tests"]}
+    expected = {entry["test"] for entry in config["expected_failures"]}
+    told = {
+        "is left out on Kiln and does not pass on Linux": own - passed,
+        "is left out and the suite has no such check": set(names_left_out(config, "linux"))
+        - linux.skipped,
+        "is expected to fail and does not": expected - failed,
+    }
+    return [f"{problem}: {name}" for problem, names in told.items() for name in sorted(names)]
+
+
+def missing(linux: Record, kiln: Record, left_out: set[str]) -> list[str]:
+    """What passes on Linux, is not seen on Kiln and is not left out there; the first twenty."""
+    lost = sorted(linux.passed - kiln.passed - kiln.failed)
+    names = [name for name in lost if name.partition(": ")[2] not in left_out]
+    told = [f"passes on Linux and is missing on Kiln: {name}" for name in names[:20]]
+    return told + ([f"… and {len(names) - 20} more are missing"] if len(names) > 20 else [])
+
+
+def judge(config: dict[str, Any], linux: Record, kiln: Record, everything: bool) -> list[str]:
     """What is wrong, in sentences."""
     expected = {entry["test"] for entry in config["expected_failures"]}
-    told = []
-    if not linux.complete:
-        told.append("the oracle did not come to its end:\n    " + "\n    ".join(linux.tail))
-    if not kiln.complete:
-        told.append("the run on Kiln did not come to its end:\n    " + "\n    ".join(kiln.tail))
-    for name in sorted(linux.failed | kiln.failed):
-        if name.partition(": ")[2] not in expected and name in kiln.failed:
-            also = " (on Linux too)" if name in linux.failed else ""
-            told.append(f"fails on Kiln{also}: {name}")
-    lost = sorted(linux.passed - kiln.passed - kiln.failed)
-    told += [f"passes on Linux and is missing on Kiln: {name}" for name in lost[:20]]
-    if len(lost) > 20:
-        told.append(f"… and {len(lost) - 20} more are missing")
+    told = [f"on Linux {problem}" for problem in linux.wrong]
+    told += [f"on Kiln {problem}" for problem in kiln.wrong]
+    for side, record in (("Linux", linux), ("Kiln", kiln)):
+        bad = sorted(name for name in record.failed if name.partition(": ")[2] not in expected)
+        told += [f"fails on {side}: {name}" for name in bad]
+    told += missing(linux, kiln, set(names_left_out(config, "kiln")))
+    if everything:
+        told += out_of_date(config, linux)
     if linux.count == 0:
         told.append("the oracle passed no check at all")
     return told
@@ -185,60 +280,51 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("units", nargs="*", help="units such as unit/type/list")
     parser.add_argument("--all", action="store_true", help="the whole suite")
-    parser.add_argument("--oracle-only", action="store_true", help="only the run on Linux")
+    parser.add_argument(
+        "--side", choices=SIDES, help="only the run on one side; nothing is compared"
+    )
+    parser.add_argument("--only", action="append", default=[], help="a check's name, or /regexp")
     parser.add_argument("--smp", type=int, default=1)
     parser.add_argument("--kernel", type=Path)
     parser.add_argument("--root", type=Path)
-    parser.add_argument("--limit", type=float, help="seconds for each of the two runs")
-    return parser.parse_args()
+    parser.add_argument("--limit", type=float, help="seconds for each run")
+    options = parser.parse_args()
+    options.limit = options.limit or (2400.0 if options.all else 420.0)
+    return options
 
 
 def main() -> int:
-    """Both runs and the comparison."""
+    """Both sides and the comparison."""
     options = parse()
     config = yaml.safe_load((HERE / "redis.yml").read_text())
-    units = options.units or ([] if options.all else config["units"])
-    flags = [word for entry in config["server_flags"] for word in entry["flag"]]
-    limit = options.limit or (2400.0 if options.all else 420.0)
     BUILD.mkdir(parents=True, exist_ok=True)
     try:
         tree = fetch(config)
         baked = redis_guest.bake(options.kernel, options.root)
-        with redis_guest.on_host(baked, flags) as server:
-            linux = drive(config, tree, units, server, limit)
-        tell("Linux", linux)
-        if options.oracle_only:
-            return 0 if linux.complete else 1
-        with redis_guest.in_guest(baked, flags, smp=options.smp) as server:
-            kiln = drive(config, tree, units, server, limit)
-            if not kiln.complete:
-                kiln.tail += server.said().splitlines()[-12:]
-        tell("Kiln", kiln)
+        sides = [options.side] if options.side else SIDES
+        records = {side: measure(config, baked, tree, side, options) for side in sides}
     except NotReady as problem:
         print(f"redis suite: {problem}", file=sys.stderr)
         return 2
-    wrong = judge(config, linux, kiln)
+    (BUILD / "results.json").write_text(json.dumps(records, default=_plain, indent=1) + "\n")
+    if options.side:
+        print("\n".join([*records[options.side].wrong, *records[options.side].failed]))
+        return 1 if records[options.side].wrong else 0
+    linux, kiln = records["linux"], records["kiln"]
+    wrong = judge(config, linux, kiln, options.all)
     for sentence in wrong:
         print(sentence)
-    rows = {name: vars(of) | {"passed": sorted(of.passed), "failed": sorted(of.failed)}
-            for name, of in (("linux", linux), ("kiln", kiln))}  # fmt: skip
-    (BUILD / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
-    scope = f"{len(units)} units" if units else "all units"
+    scope = "the whole suite" if options.all else f"{len(options.units or config['choice'])} units"
     print(
         f"redis suite: {scope}: {linux.count} checks pass on Linux, {kiln.count} on Kiln, "
-        f"{len(config['expected_failures'])} expected failure(s), {len(wrong)} wrong"
+        f"{len(kiln.skipped)} names left out there, {len(config['expected_failures'])} expected "
+        f"failure(s), {len(wrong)} wrong"
     )
     return 1 if wrong else 0
 
 
-def tell(where: str, record: Record) -> None:
-    """One line on one run."""
-    end = "" if record.complete else ", WITHOUT COMING TO ITS END"
-    print(
-        f"on {where}: {record.count} checks passed, {len(record.failed)} failed, "
-        f"{record.skipped} left out, {record.seconds:.0f} s{end}",
-        flush=True,
-    )
+def _plain(value: Any) -> Any:
+    return vars(value) if isinstance(value, Record) else sorted(value)
 
 
 if __name__ == "__main__":
