@@ -127,6 +127,16 @@ def load_disk_module() -> types.ModuleType:
 disk = load_disk_module()
 
 
+def convert(image: Path, name: str) -> Path:
+    """The image in another format of the collection, beside it."""
+    base = disk.__name__.rpartition(".")[0]
+    made = image.with_suffix(f".{name}")
+    with importlib.import_module(f"{base}._sparse").RawDisk(image) as raw:
+        writer = importlib.import_module(f"{base}._{name}")
+        getattr(writer, f"write_{name}")(raw, made, "5a" * 32)
+    return made
+
+
 def run(*command: object, cwd: Path | None = None, timeout: float = 120) -> None:
     """Runs a build tool; its output is shown only when it fails."""
     subprocess.run(
@@ -223,9 +233,10 @@ class Outcome:
         return found
 
 
-def qemu_command(image: Path, controller: str, memory: str) -> list[str]:
+def qemu_command(image: Path, controller: str, memory: str, file_format: str = "raw") -> list[str]:
     name = str(image).replace(",", ",,")
     drive = FLOPPY if controller == "floppy" else CONTROLLERS[controller]
+    drive = [word.replace("format=raw", f"format={file_format}") for word in drive]
     return [
         "qemu-system-x86_64",
         "-accel",
@@ -252,12 +263,16 @@ def qemu_command(image: Path, controller: str, memory: str) -> list[str]:
 
 
 def boot(
-    image: Path, controller: str = "virtio-blk", memory: str = "64M", until: str = ""
+    image: Path,
+    controller: str = "virtio-blk",
+    memory: str = "64M",
+    until: str = "",
+    file_format: str = "raw",
 ) -> Outcome:
     """Boots the image until QEMU ends by itself, or until a line matches `until`."""
     start = time.monotonic()
     process = subprocess.Popen(
-        qemu_command(image, controller, memory),
+        qemu_command(image, controller, memory, file_format),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -93,6 +93,19 @@ def test_boots_with_the_state_that_pvh_demands(parts, tmp_path, controller):
     assert words(values["nonzero"][0]) == [0]
 
 
+@pytest.mark.parametrize(
+    ("name", "word"), [("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vdi", "vdi"), ("vhd", "vpc")]
+)
+def test_boots_from_every_format(parts, tmp_path, name, word):
+    parts.build(tmp_path / "disk.raw", cmdline=CMDLINE)
+    made = boot_rig.convert(tmp_path / "disk.raw", name)
+    outcome = boot_rig.boot(made, file_format=word)
+    assert outcome.status == boot_rig.PROBE_STATUS
+    values = outcome.values()
+    assert values["cmdline"] == [CMDLINE.encode().decode("latin-1")]
+    assert words(values["pattern"][0]) == [pattern_sum(boot_rig.PATTERN)]
+
+
 @pytest.mark.parametrize("shift", [1, 511, 513, 4095])
 def test_segments_may_lie_anywhere_in_the_file(parts, tmp_path, shift):
     kernel = tmp_path / "shifted.elf"
