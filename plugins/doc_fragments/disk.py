@@ -59,7 +59,9 @@ options:
         type: int
         default: 256
       network_adapter:
-        description: Its network adapter; the first one that the profile has when left out.
+        description:
+          - Its network adapter, for those profiles that have it; the first one of the profile
+            otherwise.
         type: str
         choices: [vmxnet3, e1000, virtio]
   ovf_schema:

@@ -154,17 +154,16 @@ def machines(params: dict[str, Any]) -> tuple[_ovf.Machine, ...]:
     """The virtual machines that OVA files are wanted for."""
     ova = params["ova"] or {}
     value: dict[str, Any] = {
-        key: ova.get(key) or spec.get("default") for key, spec in OVA_SPEC.items()
+        key: spec.get("default") if ova.get(key) is None else ova[key]
+        for key, spec in OVA_SPEC.items()
     }
     if value["cpus"] < 1 or value["memory"] < 4:
         raise KilnError("ova: a machine has at least one of `cpus`, and `memory` of 4 MiB or more.")
-    for name in value["profiles"]:
-        adapters = _ovf.PROFILES[name].adapters
-        if value["network_adapter"] not in (None, *adapters):
-            raise KilnError(
-                f"ova: the profile {name} has the network adapter {' or '.join(adapters)}, not "
-                f"{value['network_adapter']}."
-            )
+    wanted = value["network_adapter"]
+    adapters = {name: _ovf.PROFILES[name].adapters for name in sorted(set(value["profiles"]))}
+    if wanted and not any(wanted in each for each in adapters.values()):
+        known = "; ".join(f"{name} has {' or '.join(each)}" for name, each in adapters.items())
+        raise KilnError(f"ova: no profile asked for has the network adapter {wanted}: {known}.")
     return tuple(
         _ovf.Machine(
             name=params["name"],
@@ -172,9 +171,9 @@ def machines(params: dict[str, Any]) -> tuple[_ovf.Machine, ...]:
             version=value["ovf_version"],
             cpus=value["cpus"],
             memory=value["memory"],
-            adapter=value["network_adapter"],
+            adapter=wanted if wanted in each else None,
         )
-        for name in sorted(set(value["profiles"]))
+        for name, each in adapters.items()
     )
 
 

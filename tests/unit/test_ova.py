@@ -236,6 +236,8 @@ def machines(**ova):
 
 def test_options_become_machines():
     assert machines() == (Machine("x", "vsphere"),)
+    both = machines(profiles=["virtualbox", "vsphere"], network_adapter="virtio")
+    assert [machine.adapter for machine in both] == ["virtio", None]
     assert machines(profiles=["virtualbox", "vsphere"], memory=64, ovf_version="2.0") == (
         Machine("x", "virtualbox", "2.0", 1, 64),
         Machine("x", "vsphere", "2.0", 1, 64),
@@ -247,9 +249,9 @@ def test_options_become_machines():
     [
         (
             {"network_adapter": "e1000"},
-            "vsphere has the network adapter vmxnet3, not e1000",
+            "no profile asked for has the network adapter e1000: vsphere has vmxnet3",
         ),
-        ({"cpus": -1}, "at least one of `cpus`"),
+        ({"cpus": 0}, "at least one of `cpus`"),
         ({"memory": 2}, "`memory` of 4 MiB or more"),
     ],
 )
