@@ -36,7 +36,8 @@ _INDEXES = {
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 }
-_REF_NAME = "org.opencontainers.image.ref.name"
+# The tag; docker save adds the full name.
+_NAMES = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
 _CHUNK = 1 << 20
 
 
@@ -207,9 +208,13 @@ def _from_layout(source: Source, reference: str | None) -> Image:
     if not reference and len(top) == 1:
         named = top
     else:
-        names = [(_get(each, "annotations", source) or {}).get(_REF_NAME, "") for each in top]
-        named = [each for each, name in zip(top, names, strict=True) if _named(name, reference)]
-        _need_one(source, reference, names, len(named))
+        names = [_names(each, source) for each in top]
+        named = [
+            each
+            for each, known in zip(top, names, strict=True)
+            if any(_named(name, reference) for name in known)
+        ]
+        _need_one(source, reference, [name for known in names for name in known[-1:]], len(named))
     manifest = source.read(_blob(source, _choose(source, named)))
     layers = [_blob(source, each) for each in _list(_get(manifest, "layers", source))]
     return _image(source, _blob(source, _get(manifest, "config", source)), layers)
@@ -259,9 +264,18 @@ def _from_docker(source: Source, reference: str | None) -> Image:
     return _image(source, Blob(config, f"sha256:{digest[1]}" if digest else None), layers)
 
 
+def _names(entry: Any, source: Source) -> list[str]:
+    """What an entry of index.json is called, the fullest name last."""
+    annotations = _get(entry, "annotations", source) or {}
+    return [str(annotations[key]) for key in _NAMES if key in annotations]
+
+
 def _named(name: str, reference: str | None) -> bool:
     """Whether a name in an image is the reference asked for, with or without its repository."""
-    return reference is not None and reference in (name, name.rpartition(":")[2], name + ":latest")
+    short = (name, name.rpartition(":")[2], name.removesuffix(":latest"))
+    return reference is not None and any(
+        reference == each or each.endswith(f"/{reference}") for each in short
+    )
 
 
 def _need_one(source: Source, reference: str | None, names: list[str], count: int) -> None:

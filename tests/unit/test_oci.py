@@ -136,6 +136,22 @@ def test_several_images_are_told_apart_by_their_reference(tmp_path):
         unpack(path, tmp_path / "three", "three")
 
 
+def test_an_image_of_dockers_layout_is_found_by_its_full_name(tmp_path):
+    layout = Layout()
+    entries = []
+    for name in ("redis", "nginx"):
+        described = {
+            "org.opencontainers.image.ref.name": "latest",
+            "io.containerd.image.name": f"docker.io/library/{name}:latest",
+        }
+        entries.append(layout.image([layer(member(name))], annotations=described))
+    path = layout.finish(*entries).as_archive(tmp_path / "image.tar")
+    for number, name in enumerate(("docker.io/library/redis:latest", "redis:latest", "redis")):
+        assert names(unpack(path, tmp_path / f"root{number}", name)) == ["redis"]
+    with pytest.raises(KilnError, match=r"no image latest; it holds docker\.io/library/nginx:lat"):
+        unpack(path, tmp_path / "two", "latest")
+
+
 def test_a_reference_may_be_short_or_whole_for_docker(tmp_path):
     path = write_archive(tmp_path / "d.tar", docker_save(LAYERS, {}, ["example/x:1.2"]))
     for reference in ("example/x:1.2", "1.2"):
