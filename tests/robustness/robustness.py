@@ -266,7 +266,7 @@ BAD_MANIFESTS = (
     (json.dumps(GOOD_MANIFEST | {"argz": []}), 'the key "argz" is not known'),
     (json.dumps(GOOD_MANIFEST | {"version": 2}), 'version: "2" is no version'),
     (json.dumps(GOOD_MANIFEST | {"argv": "true"}, indent=1),
-     "line 4, column 10: argv must be an array, not a text"),
+     "line 4, column 10: argv must be a list, not a text"),
     (json.dumps(GOOD_MANIFEST)[:-4], "line 1, column "),
 )  # fmt: skip
 
