@@ -359,12 +359,24 @@ class Knock:
             self._drop(each)
 
 
+def _check_kernel(path: Path) -> None:
+    """QEMU takes what is no ELF file for an old Linux kernel, and says so."""
+    with path.open("rb") as stream:
+        head = stream.read(20)
+    if head[:4] != b"\x7fELF" or head[18:20] != b"\x3e\0":
+        raise KilnError(
+            f"{path} is no kernel: it is not an ELF file for x86-64; build one (role kernel)."
+        )
+
+
 def define(machine: Machine, accel: str, check_mode: bool) -> dict[str, Any]:
     """A guest's definition: the machine, with what its files hold in place of where they lie."""
     for what, path in (("image", machine.image), ("kernel", machine.kernel)):
         if path is None or path.is_file() or (check_mode and is_address(path)):
             continue
         raise KilnError(f"There is no {what} at {path}; make it first (role {what}).")
+    if machine.kernel is not None and machine.kernel.is_file():
+        _check_kernel(machine.kernel)
     facts = dataclasses.asdict(machine)
     facts["image"] = {"path": str(machine.image), "digest": identity(machine.image)}
     if machine.kernel is not None:

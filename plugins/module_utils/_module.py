@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -30,11 +31,26 @@ def run_module(
     for name, there in (libraries or {}).items():
         if not there:
             module.fail_json(msg=missing_required_lib(name))
+    store = Store(module.params["store"])
     try:
-        result = body(module, Store(module.params["store"]))
+        result = body(module, store)
     except KilnError as problem:
         module.fail_json(msg=str(problem))
+    except OSError as problem:
+        module.fail_json(msg=system_sentence(problem, store), exception=traceback.format_exc())
     module.exit_json(**result)
+
+
+def system_sentence(problem: OSError, store: Store) -> str:
+    """What the system said, about which file, and what to do when it is the store's."""
+    place = str(problem.filename or "")
+    said = f"{place}: {problem.strerror}" if place else str(problem)
+    if place != str(store.path) and not place.startswith(f"{store.path}/"):
+        return f"{said}."
+    return (
+        f"The store {store.path} cannot be used: {said}. Name another with `store` or the "
+        "environment variable KILN_CACHE."
+    )
 
 
 def diff(what: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ _MACHINE = "q35,sata=off,smbus=off,smm=off,vmport=off"
 # Minimal firmware that comes with QEMU: a third of the time to a program's first answer less. The
 # kernel places the devices itself.
 _QBOOT = Path("/usr/share/qemu/qboot.rom")
+LEAST_MEMORY = 4 << 20
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _QCOW2_MAGIC = b"QFI\xfb"
 # The room that QEMU's PVH loader has for it.
@@ -66,6 +67,17 @@ def parse_size(text: str) -> int:
     if not match:
         raise KilnError(f"'{text}' is not a size; write a number with K, M or G, such as 128M.")
     return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def guest_memory(text: str) -> int:
+    """The bytes of a guest's memory; with less than this the kernel is not even loaded."""
+    size = parse_size(text)
+    if size < LEAST_MEMORY:
+        raise KilnError(
+            f"A memory of '{text}' does not hold the kernel, which needs {LEAST_MEMORY >> 20}M at "
+            "the least; was a unit forgotten (M, G)?"
+        )
+    return size
 
 
 def program() -> str:

@@ -205,7 +205,7 @@ def machine_of(params: dict[str, Any]) -> _qemu.Machine:
     return _qemu.Machine(
         image=Path(params["image"]).absolute(),
         kernel=Path(params["kernel"]).absolute() if params["kernel"] else None,
-        memory=_qemu.parse_size(params["memory"]),
+        memory=_qemu.guest_memory(params["memory"]),
         cpus=params["cpus"],
         forwards=[_qemu.Forward(**item) for item in params["forwards"]],
         network=params["network"] == "user",

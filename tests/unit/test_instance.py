@@ -139,6 +139,12 @@ def test_a_guest_that_ends_is_told_of_at_once(guest, machine):
     timer.join()
 
 
+def test_a_kernel_that_is_none_is_refused_by_name(machine):
+    machine.kernel.write_text("not a kernel")
+    with pytest.raises(KilnError, match=f"{machine.kernel} is no kernel: it is not an ELF file"):
+        _instance.define(machine, "tcg", check_mode=False)
+
+
 @pytest.mark.parametrize("missing", ["image", "kernel"])
 def test_a_missing_file_is_named(machine, missing):
     getattr(machine, missing).unlink()
@@ -202,6 +208,12 @@ def test_sizes(text, size):
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(KilnError, match="is not a size"):
         _qemu.parse_size(text)
+
+
+def test_memory_that_does_not_hold_the_kernel_is_refused():
+    assert _qemu.guest_memory("4M") == 4 * MIB
+    with pytest.raises(KilnError, match="'512' does not hold the kernel, which needs 4M"):
+        _qemu.guest_memory("512")
 
 
 def test_the_probe_runs_on_the_emulator_and_a_silent_accelerator_fails(store_path, monkeypatch):

@@ -4,7 +4,7 @@ import hashlib
 import threading
 
 import pytest
-from ansible_collections.kiln.unikernel.plugins.module_utils import _store
+from ansible_collections.kiln.unikernel.plugins.module_utils import _module, _store
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 
 
@@ -94,3 +94,17 @@ def test_identity_of_an_addressed_file_is_its_folder(tmp_path, name):
 def test_identity_of_another_file_is_its_content(tmp_path):
     (tmp_path / "kiln.elf").write_bytes(b"k")
     assert _store.identity(tmp_path / "kiln.elf") == hashlib.sha256(b"k").hexdigest()
+
+
+def test_a_store_that_cannot_be_used_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    store = Store(tmp_path / "file/store")
+    with pytest.raises(NotADirectoryError) as caught, store.scratch():
+        pass
+    said = _module.system_sentence(caught.value, store)
+    assert said.startswith(
+        f"The store {store.path} cannot be used: {store.path}/scratch: Not a dir"
+    )
+    assert "KILN_CACHE" in said
+    other = FileNotFoundError(2, "No such file or directory", "/nope")
+    assert _module.system_sentence(other, store) == "/nope: No such file or directory."
