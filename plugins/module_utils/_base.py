@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -85,6 +85,13 @@ def oci_base(path: Path, reference: str | None, limit: int) -> OciBase:
     """A base from a container image; its configuration is read and checked."""
     with _oci.opened(path) as source:
         return OciBase(path, _oci.find(source, reference), reference, limit)
+
+
+def container(base: Base | None) -> dict[str, Any] | None:
+    """What a container's configuration says, None without one."""
+    if not isinstance(base, OciBase):
+        return None
+    return {"digest": base.image.digest, **asdict(base.image.config)}
 
 
 def _walk(folder: Path, chosen: Filter) -> list[tuple[str, Path]]:

@@ -56,16 +56,17 @@ class DiskSpec:
     machines: tuple[Machine, ...] = ()  # one OVA for each
     schemas: tuple[Path, ...] = ()
 
-    @property
-    def files(self) -> dict[str, str]:
-        """Format → file, with the OVA of a profile under `ova-PROFILE`."""
-        plain = {name: FILES[name] for name in self.formats if name in FILES}
-        return plain | {f"ova-{each.profile}": ova_file(each.profile) for each in self.machines}
-
 
 def ova_file(profile: str) -> str:
     """The file name of a profile's OVA."""
     return f"{profile}.ova"
+
+
+def paths(spec: DiskSpec, folder: Path) -> dict[str, Any]:
+    """Where the disks lie, or will lie: format → path, and under `ova` profile → path."""
+    plain = {name: str(folder / FILES[name]) for name in spec.formats if name in FILES}
+    ovas = {each.profile: str(folder / ova_file(each.profile)) for each in spec.machines}
+    return plain | ({"ova": ovas} if ovas else {})
 
 
 def facts(spec: DiskSpec, kernel: str) -> dict[str, Any]:

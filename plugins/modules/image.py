@@ -1,6 +1,8 @@
 #!/usr/bin/python
 # Copyright (c) 2026, the Kiln authors
 # BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
+# It may be combined with works under the GNU General Public License v3.0+, as Ansible is
+# (https://www.gnu.org/licenses/gpl-3.0.txt).
 """Bakes an application into an image."""
 
 from __future__ import annotations
@@ -287,8 +289,6 @@ container:
       type: dict
 """
 
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -344,29 +344,9 @@ def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
         "size": root.stat().st_size if root.is_file() else None,
         "packages": plan.lock.as_json()["packages"],
         "app": app,
-        "container": container(spec),
+        "container": _base.container(spec.base),
     }
-    return result | disk_paths(spec.disk, folder)
-
-
-def container(spec: _image.ImageSpec) -> dict[str, Any] | None:
-    """What a container's configuration says, None without one."""
-    if not isinstance(spec.base, _base.OciBase):
-        return None
-    return {"digest": spec.base.image.digest, **asdict(spec.base.image.config)}
-
-
-def disk_paths(disk: _disks.DiskSpec | None, folder: Path) -> dict[str, Any]:
-    """Where the disks lie, or will lie."""
-    if disk is None:
-        return {}
-    found: dict[str, Any] = {
-        name: str(folder / _disks.FILES[name]) for name in disk.formats if name in _disks.FILES
-    }
-    if disk.machines:
-        profiles = [machine.profile for machine in disk.machines]
-        found["ova"] = {name: str(folder / _disks.ova_file(name)) for name in profiles}
-    return found
+    return result | (_disks.paths(spec.disk, folder) if spec.disk else {})
 
 
 def absent(module: AnsibleModule, store: Store) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 #!/usr/bin/python
 # Copyright (c) 2026, the Kiln authors
 # BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
+# It may be combined with works under the GNU General Public License v3.0+, as Ansible is
+# (https://www.gnu.org/licenses/gpl-3.0.txt).
 """Tells how local Kiln guests are."""
 
 from __future__ import annotations
