@@ -47,14 +47,22 @@ static int copy(void) {
     return got < 0;
 }
 
+// A bound socket of a family; the port is in the same place in both kinds of address.
+static int bound(int family, int kind, const char *port) {
+    struct sockaddr_in6 here = {.sin6_family = (sa_family_t)family,
+                                .sin6_port = htons((in_port_t)atoi(port))};
+    const socklen_t size = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof here;
+    const int made = socket(family, kind, 0);
+    return bind(made, (struct sockaddr *)&here, size) == 0 ? made : -1;
+}
+
 // The last port is for UDP. Each answers with its number.
-static int serve(int count, char **ports) {
+static int serve(int family, int count, char **ports) {
     struct pollfd sockets[8];
     for (int i = 0; i < count; ++i) {
         const int kind = i == count - 1 ? SOCK_DGRAM : SOCK_STREAM;
-        struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons((in_port_t)atoi(ports[i]))};
-        sockets[i] = (struct pollfd){.fd = socket(AF_INET, kind, 0), .events = POLLIN};
-        if (bind(sockets[i].fd, (struct sockaddr *)&here, sizeof here) != 0) {
+        sockets[i] = (struct pollfd){.fd = bound(family, kind, ports[i]), .events = POLLIN};
+        if (sockets[i].fd < 0) {
             return 1;
         }
         listen(sockets[i].fd, 5);
@@ -63,7 +71,7 @@ static int serve(int count, char **ports) {
         poll(sockets, (nfds_t)count, -1);
         for (int i = 0; i < count; ++i) {
             char request[100];
-            struct sockaddr_in from;
+            struct sockaddr_in6 from;
             socklen_t size = sizeof from;
             if (sockets[i].revents == 0) {
                 continue;
@@ -105,7 +113,10 @@ int main(int count, char **words) {
         return copy();
     }
     if (strcmp(what, "serve") == 0) {
-        return serve(count - 2, words + 2);
+        return serve(AF_INET, count - 2, words + 2);
+    }
+    if (strcmp(what, "serve6") == 0) {
+        return serve(AF_INET6, count - 2, words + 2);
     }
     if (strcmp(what, "errors") == 0) {
         fputs("err\n", stderr);

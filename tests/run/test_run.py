@@ -169,6 +169,47 @@ def test_several_forwards(root, address):
     assert guest.returncode == 128 + signal.SIGINT
 
 
+IN_NAMESPACE = """
+import os, socket, subprocess, sys, time
+host, guest, prefix, *command = sys.argv[1:]
+for words in (
+    "link set lo up", "tuntap add dev tap0 mode tap", f"addr add {host}/{prefix} dev tap0 nodad",
+    "link set tap0 up",
+):
+    subprocess.run(["ip", *words.removesuffix("" if ":" in host else " nodad").split()], check=True)
+process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+until = time.monotonic() + 50
+answer = b""
+while not answer and process.poll() is None and time.monotonic() < until:
+    try:
+        with socket.create_connection((guest, 7), 1) as client:
+            client.sendall(b"who?")
+            answer = client.recv(10)
+    except OSError:
+        time.sleep(0.05)
+process.terminate()
+process.wait()
+print(answer.decode())
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "guest", "prefix", "server"),
+    [("192.168.77.1", "192.168.77.2", "24", "serve"), ("fd77::1", "fd77::2", "64", "serve6")],
+    ids=["IPv4", "IPv6"],
+)
+def test_a_tap_interface(root, host, guest, prefix, server):
+    options = ("--net", "tap=tap0", "--ip", f"{guest}/{prefix}", "--gateway", host)
+    command = [*words(root, *options), "--", "/bin/answer", server, "7", "9"]
+    apart = ["unshare", "--net", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    done = subprocess.run(
+        [*apart, "python3", "-c", IN_NAMESPACE, host, guest, prefix, *command],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    print(done.stderr)
+    assert done.stdout == "7\n"
+
+
 def children(process: int) -> list[int]:
     """The processes that it has started."""
     text = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
