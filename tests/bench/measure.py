@@ -18,6 +18,8 @@ from guests import BenchError, Guest, cpu_seconds, free_port
 # pauses, which would be measured in place of the guest.
 _ATTEMPT_SECONDS = 0.02
 _IN_FLIGHT = 20
+# No guest is given up before: a host that others use may be many times slower than an idle one.
+_PATIENCE_SECONDS = 300
 # Between these the smallest memory is looked for.
 _TOO_LITTLE_MIB, _PLENTY_MIB = 8, 128
 
@@ -82,13 +84,18 @@ def wait_for_pong(port: int, limit: float, process: subprocess.Popen[bytes]) -> 
     return None
 
 
+def _wait_patiently(guest: Guest, port: int, process: subprocess.Popen[bytes]) -> None:
+    if wait_for_pong(port, _PATIENCE_SECONDS, process) is None:
+        console = f"build/bench/{guest.name}.console"
+        raise BenchError(f"{guest.name} is silent after {_PATIENCE_SECONDS} s; see {console}")
+
+
 def boot_seconds(guest: Guest, memory_mib: int, accel: str) -> float:
     """From QEMU's start to the first PONG."""
     port = free_port()
     begun = time.monotonic()
     with guest.running(port, memory_mib, accel) as process:
-        if wait_for_pong(port, 60, process) is None:
-            raise BenchError(f"{guest.name} did not answer within 60 s; see {guest.name}.console")
+        _wait_patiently(guest, port, process)
         return time.monotonic() - begun
 
 
@@ -176,6 +183,5 @@ def serving(guest: Guest, memory_mib: int, accel: str) -> Iterator[Served]:
     """The guest, started and answering, for as long as the block lasts."""
     port = free_port()
     with guest.running(port, memory_mib, accel) as process:
-        if wait_for_pong(port, 60, process) is None:
-            raise BenchError(f"{guest.name} did not answer within 60 s; see {guest.name}.console")
+        _wait_patiently(guest, port, process)
         yield Served(guest, port, process)
