@@ -76,6 +76,15 @@ class Found:
     image: dict[str, Any] | None = None
     permissions: list[dict[str, str]] = field(default_factory=list)
     snapshots: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+    def use_only(self, encrypted: bool, key: str | None) -> None:
+        """Looks away from snapshots that are not encrypted as they shall be."""
+        self.snapshots = [
+            item
+            for item in self.snapshots
+            if not encrypted or (item.get("Encrypted") and key in (None, item.get("KmsKeyId")))
+        ]
 
     def snapshot(self, state: str) -> str | None:
         """A snapshot of this content in a state."""
@@ -107,7 +116,9 @@ def observe(cloud: Cloud, regions: list[str], tags: dict[str, str]) -> dict[str,
 
     def look(region: str) -> Found:
         found = Found(region, snapshots=snapshots_of(cloud, region, tags))
-        images = [item for item in images_of(cloud, region, tags) if item["State"] != "failed"]
+        images: list[dict[str, Any]] = []
+        for item in images_of(cloud, region, tags):
+            (found.failed if item["State"] == "failed" else images).append(item)
         if images:
             found.image = min(images, key=lambda item: (item["CreationDate"], item["ImageId"]))
             found.permissions = permissions_of(cloud, region, found.image["ImageId"])
@@ -223,7 +234,9 @@ def check_fixed(found: Found, wanted: Wanted) -> None:
     """Fails when an image of this content was registered in another way."""
     has = fixed_of(found.image or {})
     for key, value in wanted.fixed.items():
-        if has[key] != value:
+        # Not asked for, but an account may encrypt all that is made in it.
+        unasked = key == "encrypted" and not value
+        if has[key] != value and not unasked:
             raise PublishError(
                 f"{(found.image or {})['ImageId']} in {found.region} has this content but was "
                 f"registered with {key} {has[key]!r}, not {value!r}, and that cannot be changed; "
@@ -239,6 +252,8 @@ def plan_present(
     after = {region: desired(item, wanted) for region, item in found.items()}
     steps: list[Step] = []
     for region, item in found.items():
+        steps += _steps_to_forget(item)
+        item.use_only(wanted.fixed["encrypted"], wanted.kms_keys.get(region))
         if item.image is None:
             steps += _steps_to_make(item, region == main, method)
         elif item.image["State"] == "pending":
@@ -252,6 +267,19 @@ def plan_present(
 
 
 _NOTHING: dict[str, Any] = {"description": "", "tags": {}, "share": [], "deprecate_at": ""}
+
+
+def _steps_to_forget(item: Found) -> list[Step]:
+    """Images that came to nothing, and would stand in the way of a good one by their name."""
+    return [
+        Step(
+            "deregister",
+            item.region,
+            bad["ImageId"],
+            facts={"image": bad["ImageId"], "snapshot": ""},
+        )
+        for bad in item.failed
+    ]
 
 
 def _steps_to_make(item: Found, main: bool, method: str) -> list[Step]:
@@ -275,8 +303,9 @@ def plan_absent(found: dict[str, Found], channels: dict[str, list[str]], force: 
     `channels` says which channels name an image, by its identifier.
     """
     before = {region: describe(item) for region, item in found.items() if item.image}
-    steps = []
+    steps: list[Step] = []
     for region, item in found.items():
+        steps += _steps_to_forget(item)
         if item.image:
             name = item.image["ImageId"]
             if channels.get(name) and not force:

@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,12 +195,12 @@ class Publisher(Remover):
                 {"ResourceType": kind, "Tags": tags} for kind in ("image", "snapshot")
             ],
         }
-        spelled = json.dumps([step.where, parameters], sort_keys=True)
+        # Fresh in each run: a token of the past could stand for a copy that is gone.
         made = self.cloud.call(
             "ec2",
             step.where,
             "copy_image",
-            ClientToken=hashlib.sha256(spelled.encode()).hexdigest(),
+            ClientToken=uuid.uuid4().hex,
             **parameters,
         )
         self._wait_available(step.where, made["ImageId"])
@@ -215,8 +214,8 @@ class Publisher(Remover):
         state = self.cloud.patience.until(ready, f"waiting for {name} in {region}")
         if state != "available":
             raise PublishError(
-                f"{name} in {region} has ended in the state '{state}'; remove it (state absent) "
-                "and publish again."
+                f"{name} in {region} has ended in the state '{state}'; run this again to make "
+                "it anew."
             )
         self._names[region] = name
 

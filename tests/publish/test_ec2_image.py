@@ -185,7 +185,9 @@ def test_absent_removes_image_and_snapshot_everywhere(rig, publisher, disk):
         assert rig.client("ec2", region).describe_images(Owners=["self"])["Images"] == []
     digest = done["digest"]
     assert not publisher.image(None, digest=digest, regions=[FAR], state="absent")["changed"]
-    assert publisher.image(disk)["changed"]
+    again = publisher.image(disk, regions=[FAR])
+    assert again["changed"], again
+    assert ami(rig, FAR)
 
 
 def test_uefi_with_tpm_and_variables(rig, publisher, disk):
@@ -208,6 +210,35 @@ def test_encryption_with_a_key_for_each_region(rig, publisher, disk):
     for region in (MAIN, FAR):
         assert snapshots(rig, region)[0]["KmsKeyId"] == keys[region]
     assert not publisher.image(disk, **options)["changed"]
+
+
+def test_an_account_that_encrypts_by_default(rig, publisher, disk):
+    rig.set(settings={"encrypt_by_default": True})
+    assert publisher.image(disk)["changed"]
+    assert snapshots(rig)[0]["Encrypted"]
+    again = publisher.image(disk)
+    assert not again.get("failed"), again
+    assert not again["changed"]
+
+
+def test_a_snapshot_that_is_not_encrypted_as_asked_is_not_used(rig, publisher, disk):
+    made = publisher.image(disk)
+    rig.client("ec2").deregister_image(ImageId=made["image_id"])
+    again = publisher.image(disk, encrypted=True)
+    assert again["changed"], again
+    assert ami(rig)["BlockDeviceMappings"][0]["Ebs"]["Encrypted"]
+
+
+def test_a_copy_that_failed_is_made_anew(rig, publisher, disk):
+    rig.set(settings={"copy_ends": "failed"})
+    failed = publisher.image(disk, regions=[FAR])
+    assert "has ended in the state 'failed'" in failed["msg"]
+    assert publisher.info(region=FAR) == []
+    rig.set(settings={"copy_ends": "available"})
+    done = publisher.image(disk, regions=[FAR])
+    assert done["changed"], done
+    assert ami(rig, FAR)["State"] == "available"
+    assert not publisher.image(disk, regions=[FAR])["changed"]
 
 
 QUICK = [

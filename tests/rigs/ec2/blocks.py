@@ -82,7 +82,7 @@ class StrictEBS(EBSResponse):
             STATE.identifier("snap"),
             wanted["VolumeSize"],
             wanted["Description"] or "",
-            bool(wanted["Encrypted"]),
+            bool(wanted["Encrypted"]) or STATE.settings.encrypt_by_default,
             wanted["KmsKeyArn"],
             late=STATE.settings.late,
         )

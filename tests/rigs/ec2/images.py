@@ -190,7 +190,7 @@ class StrictImages(EC2Response):
             found = []
             for image in list(self.here.images.values()):
                 if image.state == "pending":
-                    world.ripen(image, "available")
+                    world.ripen(image, STATE.settings.copy_ends)
                 shape = self._image_shape(image)
                 facts = {"name": shape["Name"], "state": shape["State"], "image-id": image.id}
                 wanted = not chosen or image.id in chosen

@@ -28,6 +28,9 @@ class Settings:
     kms_keys: list[str] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
     public_blocked: bool = False
+    encrypt_by_default: bool = False
+    # What a copy ends in.
+    copy_ends: str = "available"
     # How many times a state is asked for before it becomes the next one.
     lag: int = 1
     # How many puts after a start find no snapshot yet, as the real service's do now and then.
