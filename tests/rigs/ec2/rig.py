@@ -33,7 +33,7 @@ class Rig:
         """Ends the process."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(120)
 
     @property
     def alive(self) -> bool:
@@ -42,7 +42,7 @@ class Rig:
 
     def wait_gone(self) -> None:
         """Waits for the end that a fault has asked for."""
-        self._process.wait(30)
+        self._process.wait(120)
 
     def set(self, **wanted: Any) -> dict[str, Any]:
         """Changes it through its own door; tells its counts."""
