@@ -350,6 +350,7 @@ void adopt_boot_thread(thread& self, std::string_view name) {
 
 void run_idle() {
     cpu& me = this_cpu_block();
+    start_watch(me);
     for (;;) {
         if (me.queue.ready.count() == 0 && !steal(me)) {
             halt_until_interrupt([](void* argument) {

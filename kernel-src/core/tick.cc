@@ -33,6 +33,12 @@ void watch_next(cpu& me, u64 time) {
 
 }  // namespace
 
+void start_watch(cpu& me) {
+    if (cpu_count() > 1) {
+        arm_local_timer(me.tick.watch_at);
+    }
+}
+
 void start_tick(cpu& me, u64 time) {
     if (me.tick.tick_at == never) {
         me.tick.tick_at = time + tick_period_ns;

@@ -21,6 +21,8 @@ struct tick_state {
     u32 watched_count;    // interrupts that the watched CPU had taken when last looked at
 };
 
+// Once on each CPU, when all are known: begins to look after the next one.
+void start_watch(cpu& me);
 // An application thread gets the CPU.
 void start_tick(cpu& me, u64 time);
 // From the timer interrupt. Returns when the next one is due.

@@ -147,12 +147,15 @@ result<void> show_cpus(text_sink& to, u64) {
 }
 
 result<void> show_stat(text_sink& to, u64) {
-    const u64 busy = process_cpu_times().total / tick;
+    const cpu_times used = process_cpu_times();
+    const u64 user = (used.total - used.kernel) / tick;
+    const u64 system = used.kernel / tick;
     const u64 all = now() / tick * cpu_count();
-    const u64 idle = all > busy ? all - busy : 0;
-    format(to, "cpu  {} 0 0 {} 0 0 0 0 0 0\n", busy, idle);
+    const u64 idle = all > user + system ? all - user - system : 0;
+    format(to, "cpu  {} 0 {} {} 0 0 0 0 0 0\n", user, system, idle);
     for (u32 cpu = 0; cpu < cpu_count(); ++cpu) {
-        format(to, "cpu{} {} 0 0 {} 0 0 0 0 0 0\n", cpu, busy / cpu_count(), idle / cpu_count());
+        format(to, "cpu{} {} 0 {} {} 0 0 0 0 0 0\n", cpu, user / cpu_count(), system / cpu_count(),
+               idle / cpu_count());
     }
     format(to,
            "intr 0\nctxt 0\nbtime {}\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0\n",
