@@ -1,5 +1,7 @@
 #include "lib/x86_code.hh"
 
+#include "lib/bytes.hh"
+
 namespace kiln {
 namespace {
 
@@ -229,6 +231,47 @@ meeting read_towards_end(std::span<const std::byte> code, usize start) {
     return at == last ? meeting::as_instruction : meeting::as_part;
 }
 
+// The condition in the low four bits of Jcc's opcode (Intel SDM vol. 1, appendix B).
+bool condition_holds(u8 opcode, u64 flags) {
+    const auto flag = [flags](u32 bit) { return (flags >> bit & 1) != 0; };
+    const bool carry = flag(0), parity = flag(2), zero = flag(6), sign = flag(7), overflow = flag(11);
+    bool holds = false;
+    switch (opcode >> 1 & 7) {
+        case 0: holds = overflow; break;
+        case 1: holds = carry; break;
+        case 2: holds = zero; break;
+        case 3: holds = carry || zero; break;
+        case 4: holds = sign; break;
+        case 5: holds = parity; break;
+        case 6: holds = sign != overflow; break;
+        default: holds = zero || sign != overflow; break;
+    }
+    return holds != ((opcode & 1) != 0);
+}
+
+i64 signed_at(std::span<const std::byte> code, usize at, usize size) {
+    return size == 1 ? load<i8>(code.data() + at) : load<i32>(code.data() + at);
+}
+
+struct branch {
+    usize opcode_size = 0;  // 0: none
+    usize distance_size = 0;
+    bool conditional = false;
+};
+
+branch branch_at(u8 first, u8 second) {
+    if (first >= 0x70 && first < 0x80) {
+        return {1, 1, true};
+    }
+    if (first == 0x0f && second >= 0x80 && second < 0x90) {
+        return {2, 4, true};
+    }
+    if (first == 0xeb || (first >= 0xe0 && first < 0xe4)) {
+        return {1, 1, false};
+    }
+    return first == 0xe8 || first == 0xe9 ? branch{1, 4, false} : branch{};
+}
+
 bool one_instruction_fits(std::span<const std::byte> code) {
     const usize most = code.size() < longest_instruction ? code.size() : longest_instruction;
     for (usize length = 2; length <= most; ++length) {
@@ -243,6 +286,25 @@ bool one_instruction_fits(std::span<const std::byte> code) {
 
 usize x86_instruction_length(std::span<const std::byte> code) {
     return reader(code).length();
+}
+
+bool may_branch_to(std::span<const std::byte> code, u64 base, u64 target, u64 flags) {
+    for (usize at = 0; at + 2 <= code.size(); ++at) {
+        const auto first = static_cast<u8>(code[at]);
+        const auto second = static_cast<u8>(code[at + 1]);
+        const branch found = branch_at(first, second);
+        const usize end = at + found.opcode_size + found.distance_size;
+        if (found.opcode_size == 0 || end > code.size()) {
+            continue;
+        }
+        const i64 distance = signed_at(code, at + found.opcode_size, found.distance_size);
+        const u8 condition = found.opcode_size == 2 ? second : first;
+        if (base + end + static_cast<u64>(distance) == target &&
+            (!found.conditional || condition_holds(condition, flags))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool ends_with_halt(std::span<const std::byte> code) {

@@ -21,4 +21,10 @@ usize x86_instruction_length(std::span<const std::byte> code);
 inline constexpr usize halt_window = 64;
 bool ends_with_halt(std::span<const std::byte> code);
 
+// Whether some direct branch in `code`, which lies at `base`, leads to `target` with these flags: a
+// program that stands there may have come by it, not from the instruction before. Every byte is
+// taken for a possible beginning.
+inline constexpr usize longest_branch = 6;
+bool may_branch_to(std::span<const std::byte> code, u64 base, u64 target, u64 flags);
+
 }  // namespace kiln

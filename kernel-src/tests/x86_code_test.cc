@@ -70,6 +70,42 @@ TEST(x86_code_test, other_instructions_that_end_with_the_byte) {
     }
 }
 
+bool jumps(const char* hex, u64 target, u64 flags) {
+    return may_branch_to(code_of(hex), 0x1000, target, flags);
+}
+
+TEST(x86_code_test, branches_past_a_halt) {
+    const u64 zero = 1 << 6;
+    EXPECT_TRUE(jumps("74 01 f4", 0x1003, zero));  // je over it
+    EXPECT_FALSE(jumps("74 01 f4", 0x1003, 0));
+    EXPECT_FALSE(jumps("75 01 f4", 0x1003, zero));
+    EXPECT_TRUE(jumps("75 01 f4", 0x1003, 0));
+    EXPECT_TRUE(jumps("0f 84 01 00 00 00 f4", 0x1007, zero));
+    EXPECT_FALSE(jumps("0f 84 01 00 00 00 f4", 0x1007, 0));
+    EXPECT_TRUE(jumps("eb 01 f4", 0x1003, 0));
+    EXPECT_TRUE(jumps("90 90 90 eb fb", 0x1000, 0));
+    EXPECT_TRUE(jumps("e8 fb ff ff ff", 0x1000, 0));
+    EXPECT_FALSE(jumps("48 83 ec 08 f4", 0x1005, 0));
+    EXPECT_FALSE(jumps("eb", 0x1002, 0));
+    EXPECT_FALSE(jumps("0f 84 01 00", 0x1007, zero));
+}
+
+TEST(x86_code_test, conditions) {
+    const u64 carry = 1, parity = 1 << 2, zero = 1 << 6, sign = 1 << 7, overflow = 1 << 11;
+    const u64 flags[8] = {overflow, carry, zero, carry, sign, parity, sign, zero};
+    for (u32 pair = 0; pair < 8; ++pair) {
+        char hold[16];
+        snprintf(hold, sizeof(hold), "%02x 01 f4", 0x70 + 2 * pair);
+        char fail[16];
+        snprintf(fail, sizeof(fail), "%02x 01 f4", 0x71 + 2 * pair);
+        EXPECT_TRUE(jumps(hold, 0x1003, flags[pair])) << pair;
+        EXPECT_FALSE(jumps(fail, 0x1003, flags[pair])) << pair;
+        EXPECT_FALSE(jumps(hold, 0x1003, 0)) << pair;
+        EXPECT_TRUE(jumps(fail, 0x1003, 0)) << pair;
+    }
+    EXPECT_FALSE(jumps("7c 01 f4", 0x1003, sign | overflow));
+}
+
 // Every instruction of the C library that ends with the byte, as objdump reads them.
 TEST(x86_code_test, halts_of_the_c_library) {
     FILE* listing = popen("objdump -d -w --insn-width=16 /lib/x86_64-linux-gnu/libc.so.6", "r");

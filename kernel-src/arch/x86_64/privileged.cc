@@ -1,6 +1,8 @@
 // See privileged.hh.
 #include "arch/x86_64/privileged.hh"
 
+#include <algorithm>
+
 #include "arch/x86_64/cpu.hh"
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/trap.hh"
@@ -9,12 +11,15 @@
 #include "lib/x86_code.hh"
 #include "linux/entry.hh"
 #include "linux/signal.hh"
+#include "mm/address_space.hh"
 
 namespace kiln {
 namespace {
 
 constexpr u64 protection_fault = 13;
 constexpr u8 halt_instruction = 0xf4;
+constexpr u64 farthest_branch = 2 * MiB;
+constexpr u64 function_alignment = 16;
 // Kernel code turns interrupts off for microseconds; this many seconds of it is a defect of the
 // kernel.
 constexpr u32 most_nmis_in_a_row = 10;
@@ -37,6 +42,34 @@ bool follows_halt(u64 address) {
         }
     }
     return false;
+}
+
+// Whether a branch of the code around may have led here, past the `hlt`: `if (bad) hlt;` makes the
+// place behind it the target of one, whose condition the flags still answer. Where functions begin
+// it may have come by a pointer.
+bool may_have_jumped_to(const trap_frame& frame) {
+    if (is_aligned(frame.rip, function_alignment)) {
+        return true;
+    }
+    u64 start = 0;
+    u64 end = 0;
+    the_address_space().for_each_area([&](const vma& area) {
+        if (frame.rip >= area.start && frame.rip < area.end) {
+            start = area.start;
+            end = area.end;
+        }
+    });
+    start = std::max(start, frame.rip - std::min(frame.rip, farthest_branch));
+    end = std::min(end, frame.rip + farthest_branch);
+    std::byte code[1024];
+    for (u64 at = start; at < end; at += sizeof(code) - longest_branch) {
+        const std::span<std::byte> part(code, std::min<u64>(sizeof(code), end - at));
+        if (!copy_from_user(part.data(), at, part.size()).ok() ||
+            may_branch_to(part, at, frame.rip, frame.rflags)) {
+            return true;
+        }
+    }
+    return start == end;
 }
 
 }  // namespace
@@ -87,7 +120,8 @@ void settle_privileged(trap_frame& frame) {
     }
     const u64 perhaps_halted = self.perhaps_halted;
     self.perhaps_halted = 0;
-    if (perhaps_halted != 0 && perhaps_halted == frame.rip && follows_halt(frame.rip)) {
+    if (perhaps_halted != 0 && perhaps_halted == frame.rip && follows_halt(frame.rip) &&
+        !may_have_jumped_to(frame)) {
         // As the CPU would have reported it in ring 3.
         --frame.rip;
         force_fault_signal(frame, signo::segv, si_code::kernel, 0, protection_fault, 0);

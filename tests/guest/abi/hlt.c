@@ -6,7 +6,7 @@
 
 int main(void) {
     SAY("before");
-    __asm__ volatile("hlt");
+    __asm__ volatile(".p2align 4\n hlt");
     SAY("after");
     return 0;
 }

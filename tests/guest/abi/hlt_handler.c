@@ -1,5 +1,6 @@
 /* A handler for the SIGSEGV of hlt sees where it was and can go on behind it; instructions that end with
- * the same byte are nothing of the kind, however often an interrupt comes right behind one.
+ * the same byte, and places that are jumped to past a hlt, are nothing of the kind, however often an
+ * interrupt comes right there.
  * @smp 1 2
  */
 #include <sys/time.h>
@@ -25,8 +26,8 @@ int main(void) {
     MUST(sigaction(SIGSEGV, &action, NULL));
     for (int i = 0; i < 5; i++) {
         /* Behind bytes with which it might be one instruction: add %dh, %ah; shl $-12, %ah. */
-        __asm__ volatile("mov $0, %%eax\n hlt\n" ::: "rax", "memory");
-        __asm__ volatile("xor %%eax, %%eax\n hlt\n hlt\n" ::: "rax", "cc", "memory");
+        __asm__ volatile(".p2align 4\n mov $0, %%eax\n hlt\n" ::: "rax", "memory");
+        __asm__ volatile(".p2align 4\n xor %%eax, %%eax\n hlt\n hlt\n" ::: "rax", "cc", "memory");
     }
     NUM(count);
     t_handle(SIGALRM, tick, 0);
@@ -37,7 +38,8 @@ int main(void) {
         __asm__ volatile("mov $20000, %%ecx\n"
                          "1: sub $-12, %0\n .byte 0x8d, 0x49, 0xff\n" /* lea -1(%rcx), %ecx */
                          "add $0xfffffff4, %%eax\n lea -12(%0), %%rdx\n sub $-12, %0\n"
-                         "test %%ecx, %%ecx\n jne 1b"
+                         "jmp 2f\n hlt\n 2: test %%rsp, %%rsp\n jne 3f\n hlt\n"
+                         "3: test %%ecx, %%ecx\n jne 1b"
                          : "+r"(sum)
                          :
                          : "rax", "rcx", "rdx", "cc");
