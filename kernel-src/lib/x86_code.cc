@@ -234,7 +234,8 @@ meeting read_towards_end(std::span<const std::byte> code, usize start) {
 // The condition in the low four bits of Jcc's opcode (Intel SDM vol. 1, appendix B).
 bool condition_holds(u8 opcode, u64 flags) {
     const auto flag = [flags](u32 bit) { return (flags >> bit & 1) != 0; };
-    const bool carry = flag(0), parity = flag(2), zero = flag(6), sign = flag(7), overflow = flag(11);
+    const bool carry = flag(0), parity = flag(2), zero = flag(6), sign = flag(7);
+    const bool overflow = flag(11);
     bool holds = false;
     switch (opcode >> 1 & 7) {
         case 0: holds = overflow; break;

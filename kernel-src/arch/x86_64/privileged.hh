@@ -2,8 +2,8 @@
 //
 // `hlt` becomes SIGSEGV as on Linux, though only when the next interrupt ends it (core/tick.hh sees
 // to it that one comes). Where an interrupt finds the program behind a byte that may have been one,
-// the way back to the program looks closer; in doubt (data among the code, a branch that may have led
-// past it) it was none, and the program goes on.
+// the way back to the program looks closer; in doubt (data among the code, a branch that may have
+// led past it) it was none, and the program goes on.
 //
 // Interrupts are turned on again when the program next enters the kernel; and when it does not, as
 // soon as another CPU, which sees that this one takes no interrupts any more, asks it by NMI. The
