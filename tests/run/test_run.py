@@ -11,6 +11,7 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -288,6 +289,16 @@ def refused(root: object, *options: object, program: str = "/bin/answer", env=No
     return done.stderr.splitlines()[-1]
 
 
+def kernel_that_resets() -> bytes:
+    """The guest with which the tool tries accelerators, with an undefined instruction in it."""
+    sys.path.insert(0, str(RUN.parent / "tools"))
+    from kilnrun.accel import probe_guest  # noqa: PLC0415
+
+    image = bytearray(probe_guest())
+    image[0x200:0x202] = b"\x0f\x0b"
+    return bytes(image)
+
+
 def test_what_cannot_be_run_is_said(root, tmp_path):
     missing = tmp_path / "no such"
     assert refused(missing) == f"run: {missing} cannot be read: No such file or directory"
@@ -295,6 +306,12 @@ def test_what_cannot_be_run_is_said(root, tmp_path):
     other = tmp_path / "text.elf"
     other.write_text("no kernel")
     assert refused(root, "--kernel", other) == f"run: {other} is no kernel: it is not an ELF file"
+    broken = tmp_path / "broken.elf"
+    broken.write_bytes(kernel_that_resets())
+    assert refused(root, "--kernel", broken) == (
+        "run: QEMU ended with status 0 and no word from the guest: the machine was reset, as by a "
+        "triple fault"
+    )
     empty = tmp_path / "empty"
     empty.write_bytes(b"")
     assert refused(empty) == f"run: {empty} is empty"

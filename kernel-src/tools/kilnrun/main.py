@@ -115,6 +115,8 @@ class Guest:
         if not outcome.known and not outcome.timeout:
             text = bytes(self._errors.data).decode(errors="replace").strip()
             outcome.error = f"QEMU ended with status {process.status} and no word from the guest"
+            if process.status == 0:
+                outcome.error += ": the machine was reset, as by a triple fault"
             if text:
                 outcome.error += f": {text}"
 
