@@ -1,6 +1,7 @@
 """kernel-src/run, whose interface others' scripts rely on: options, statuses, streams, wrong usage.
 
-KILN_KERNEL names a kernel; without it the tool finds or builds one, as it does for its users.
+KILN_KERNEL names a kernel (with stage1.bin and stage2.bin beside it); without it the tool finds or
+builds one, as it does for its users.
 """
 
 from __future__ import annotations
