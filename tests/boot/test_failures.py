@@ -109,7 +109,7 @@ def unchecked(parts, tmp_path, monkeypatch, change):
     change(elf)
     kernel = tmp_path / "bad.elf"
     kernel.write_bytes(elf)
-    monkeypatch.setattr(boot_rig.disk, "_check_kernel", lambda *_: None)
+    monkeypatch.setattr(boot_rig.disk, "check_kernel", lambda *_: None)
     parts.build(tmp_path / "disk.img", kernel=kernel)
     return tmp_path / "disk.img"
 
