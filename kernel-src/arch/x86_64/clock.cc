@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "arch/x86_64/apic.hh"
+#include "arch/x86_64/hypervisor.hh"
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/paging.hh"
 #include "arch/x86_64/ports.hh"
@@ -148,18 +149,6 @@ u64 multiplier_for(u64 ticks, u64 ns) {
     return multiply_divide(ns, u64{1} << 32, ticks);
 }
 
-u64 hypervisor_signature_base(const char* wanted) {
-    if ((cpuid(1).ecx & 1u << 31) == 0) {
-        return 0;
-    }
-    const cpuid_result leaf = cpuid(0x4000'0000);
-    char found[12];
-    store(found, leaf.ebx);
-    store(found + 4, leaf.ecx);
-    store(found + 8, leaf.edx);
-    return __builtin_memcmp(found, wanted, 12) == 0 ? leaf.eax : 0;
-}
-
 // KVM's clock page (Linux Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW).
 u64 frequency_from_kvmclock() {
     constexpr u32 system_time_msr = 0x4b56'4d01;
@@ -171,7 +160,7 @@ u64 frequency_from_kvmclock() {
         u8 flags, padding[2];
     };
     alignas(64) static constinit clock_page shared{};
-    if (hypervisor_signature_base("KVMKVMKVM\0\0\0") == 0 ||
+    if (hypervisor_leaf("KVMKVMKVM\0\0\0") == 0 ||
         (cpuid(0x4000'0001).eax & 1u << 3) == 0) {
         return 0;
     }

@@ -5,6 +5,7 @@
 #include "arch/x86_64/boot_memory.hh"
 #include "arch/x86_64/clock.hh"
 #include "arch/x86_64/cpu.hh"
+#include "arch/x86_64/hypervisor.hh"
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/smp.hh"
 #include "arch/x86_64/vector_routines.hh"
@@ -12,6 +13,7 @@
 #include "core/log.hh"
 #include "drivers/acpi/acpi.hh"
 #include "drivers/devices.hh"
+#include "drivers/mmio.hh"
 #include "init/init.hh"
 
 extern "C" char boot_stack_top[];
@@ -39,6 +41,7 @@ extern "C" [[noreturn]] void start_first_cpu(u64 start_info) {
     this_cpu_block().apic_id = apic_id_here();
     clock_init();
     start_other_cpus();
+    emulator_drops_fences = on_emulator() && cpu_count() == 1;
     enable_interrupts();
     start_init_thread(information);
     run_idle();

@@ -1,7 +1,6 @@
 #include "drivers/virtio/queue.hh"
 
-#include <atomic>
-
+#include "drivers/mmio.hh"
 #include "lib/assert.hh"
 
 namespace kiln::virtio {
@@ -33,10 +32,6 @@ u16 load_acquire(const u16& from) {
 
 void store_release(u16& to, u16 value) {
     __atomic_store_n(&to, value, __ATOMIC_RELEASE);
-}
-
-void full_fence() {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 // Whether the other side, who waits for index `event` to be passed, sees it passed by the step from
@@ -109,7 +104,7 @@ bool queue::publish() {
     _published = _added;
     // The index must be out before the device's wish is read, else both sides could miss each
     // other.
-    full_fence();
+    device_fence();
     return _event_index ? passed(available_event(), _published, before)
                         : (load_acquire(_used->flags) & used_no_notify) == 0;
 }
@@ -134,7 +129,7 @@ bool queue::take(completion& next) {
         // Out before the caller looks for the next one: the device may have decided by the old
         // value not to interrupt for it.
         store_release(used_event(), _taken);
-        full_fence();
+        device_fence();
     }
     return true;
 }
@@ -163,7 +158,7 @@ bool queue::enable_interrupts_after(u16 after) {
     } else {
         store_release(_available->flags, 0);
     }
-    full_fence();
+    device_fence();
     return static_cast<u16>(load_acquire(_used->index) - _taken) > after && !_broken;
 }
 
