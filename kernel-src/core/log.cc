@@ -1,8 +1,8 @@
 // kernel only: the serial console and the log port. See log.hh.
 //
 // Lines go into a ring. Before the log port exists, and when there is none, they also go to the serial
-// console at once; afterwards a kernel thread carries them to the port. Lock: `lock` (irq) around the
-// ring, never held while writing to a port.
+// console at once; afterwards a kernel thread carries them to the port. Locks: `carrying` (sleeping), then
+// `lock` (irq) around the ring, which is never held while writing to a port.
 #include "core/log.hh"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "core/clock.hh"
 #include "core/console.hh"
 #include "core/log_port.hh"
+#include "core/mutex.hh"
 #include "core/spinlock.hh"
 #include "core/thread.hh"
 #include "core/wait_queue.hh"
@@ -26,6 +27,9 @@ struct log_state {
     u64 written = 0;
     u64 carried = 0;
     wait_queue changed;
+    // From taking a piece to handing it to the port: lines stay in order, and whoever drains the log
+    // does not overlook the piece that the log's thread has taken and not written yet.
+    mutex carrying;
     std::atomic<bool> to_port{false};
     std::atomic<log_level> shown{log_level::info};
 };
@@ -54,11 +58,26 @@ usize take_uncarried(std::span<char> to) {
     return size;
 }
 
+// A program that a signal ends drains the log with that signal pending, so a write may be interrupted.
+void carry(std::span<const std::byte> piece) {
+    byte_port& port = *the_console().log;
+    while (!piece.empty()) {
+        const result<usize> sent = port.write(piece, false);
+        if (sent.ok()) {
+            piece = piece.subspan(sent.value());
+        } else if (sent.error() == err::intr) {
+            port.drain();
+        } else {
+            return;
+        }
+    }
+}
+
 void carry_all() {
     char piece[512];
+    lock_guard guard(state.carrying);
     while (const usize size = take_uncarried(piece)) {
-        static_cast<void>(
-            the_console().log->write(std::as_bytes(std::span(piece, size)), false));
+        carry(std::as_bytes(std::span(piece, size)));
     }
 }
 

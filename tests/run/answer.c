@@ -47,6 +47,12 @@ static int copy(void) {
     return got < 0;
 }
 
+// A fault under a stack of calls, so that the kernel has much to report.
+__attribute__((noinline)) static int fall(int calls) {
+    static volatile int *const nowhere = NULL;
+    return (calls == 0 ? *nowhere : fall(calls - 1)) + 1;
+}
+
 // A bound socket of a family; the port is in the same place in both kinds of address.
 static int bound(int family, int kind, const char *port) {
     struct sockaddr_in6 here = {.sin6_family = (sa_family_t)family,
@@ -117,6 +123,9 @@ int main(int count, char **words) {
     }
     if (strcmp(what, "serve6") == 0) {
         return serve(AF_INET6, count - 2, words + 2);
+    }
+    if (strcmp(what, "fall") == 0) {
+        return fall((int)number);
     }
     if (strcmp(what, "errors") == 0) {
         fputs("err\n", stderr);

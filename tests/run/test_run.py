@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -29,7 +30,8 @@ def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("of, a run")
     (folder / "bin").mkdir()
     (folder / "srv").mkdir()
-    command = ["gcc", "-O1", "-static", "-pthread", "-o", folder / "bin/answer", PROGRAM]
+    flags = ["-O1", "-static", "-pthread", "-Wl,--eh-frame-hdr"]
+    command = ["gcc", *flags, "-o", folder / "bin/answer", PROGRAM]
     subprocess.run(command, check=True)
     return folder
 
@@ -118,6 +120,17 @@ def test_the_kernels_lines_are_shown_when_asked_for(root):
     assert b"run: " in done.stderr
     assert b"kiln: [" in done.stderr
     assert b"qemu-system-x86_64" in done.stderr
+
+
+@pytest.mark.parametrize("calls", range(1, 30))
+def test_the_whole_report_of_a_fault_arrives(root, calls):
+    """However long it is: the log's thread may just be about to write the last piece but one."""
+    report = run(root, ("fall", str(calls))).stderr.decode()
+    assert re.fullmatch(r"(kiln: \[ +\d+\.\d{6}\] .*\n)+", report)
+    frames = re.findall(r"error: #(\d+) .*", report)
+    assert frames == [str(number) for number in range(len(frames))]
+    assert report.count(" fall+") == calls + 1
+    assert len(frames) > calls + 1
 
 
 def test_from_another_folder_with_a_relative_root(root):
