@@ -10,12 +10,19 @@ the tag kiln:withdrawn with the channel's name; a later rollback passes over it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from ansible_collections.kiln.unikernel.plugins.module_utils._channels import (
+    Kept,
+    Pointer,
+    Retention,
+    check_channel,
+    held_by,
+    leaving,
+    retention_facts,
+)
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2 import (
     AwsError,
     Cloud,
@@ -29,59 +36,30 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_images import 
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
     Plan,
-    PublishError,
     Step,
     at_once,
 )
 
 PREFIX = "/kiln/"
 WITHDRAWN_TAG = "kiln:withdrawn"
-CHANNEL = re.compile(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*")
 
 
-@dataclass
-class Pointer:
-    """A channel in one region: what it names, what it named (oldest first), what it could name."""
-
-    region: str
-    history: list[str] = field(default_factory=list)
-    images: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def current(self) -> str:
-        """The image that it names, empty when there is no such channel."""
-        return self.history[-1] if self.history else ""
-
-    def digest(self, image: str) -> str:
-        """An image's digest, empty when it is gone."""
-        return tag_dict(self.images.get(image, {}).get("Tags")).get(DIGEST_TAG, "")
-
-    def of_digest(self, digest: str) -> str:
-        """The image with a digest, empty when there is none."""
-        names = sorted(name for name in self.images if self.digest(name) == digest)
-        return names[0] if names else ""
-
-    def before_this(self, channel: str) -> str:
-        """What the channel named before, that is still there and was not withdrawn."""
-        for name in reversed(self.history):
-            tags = tag_dict(self.images.get(name, {}).get("Tags"))
-            if name != self.current and tags and tags.get(WITHDRAWN_TAG) != channel:
-                return name
-        return ""
-
-    def facts(self, image: str) -> dict[str, str]:
-        """For the diff."""
-        return {"image_id": image, "digest": self.digest(image)} if image else {}
+def kept(image: dict[str, Any]) -> Kept:
+    """An AMI as channels and retention see it."""
+    tags = tag_dict(image.get("Tags"))
+    return Kept(
+        identifier=image["ImageId"],
+        digest=tags.get(DIGEST_TAG, ""),
+        withdrawn=tags.get(WITHDRAWN_TAG, ""),
+        created=image["CreationDate"],
+        name=image["Name"],
+    )
 
 
-def check_channel(channel: str) -> str:
-    """The image's name in a channel's."""
-    if not CHANNEL.fullmatch(channel):
-        raise PublishError(
-            f"'{channel}' cannot be a channel; write what is published, a slash and a word, in "
-            "lower-case letters and digits, as redis/stable."
-        )
-    return channel.partition("/")[0]
+def ready_images(cloud: Cloud, region: str, name: str) -> dict[str, dict[str, Any]]:
+    """The available AMIs of a name, by their identifiers."""
+    images = images_of(cloud, region, {NAME_TAG: name})
+    return {item["ImageId"]: item for item in images if item["State"] == "available"}
 
 
 def observe(cloud: Cloud, regions: list[str], channel: str) -> dict[str, Pointer]:
@@ -89,11 +67,10 @@ def observe(cloud: Cloud, regions: list[str], channel: str) -> dict[str, Pointer
     name = check_channel(channel)
 
     def look(region: str) -> Pointer:
-        images = images_of(cloud, region, {NAME_TAG: name})
-        ready = {item["ImageId"]: item for item in images if item["State"] == "available"}
-        return Pointer(region, history_of(cloud, region, PREFIX + channel), ready)
+        images = {key: kept(item) for key, item in ready_images(cloud, region, name).items()}
+        return Pointer(region, history_of(cloud, region, PREFIX + channel), images)
 
-    return {found.region: found for found in at_once(look, regions)}
+    return {found.where: found for found in at_once(look, regions)}
 
 
 def history_of(cloud: Cloud, region: str, parameter: str) -> list[str]:
@@ -124,56 +101,6 @@ def names_by_image(cloud: Cloud, regions: list[str]) -> dict[str, list[str]]:
         for channel, image in channels.items():
             found.setdefault(image, []).append(channel)
     return found
-
-
-def plan_promoted(found: dict[str, Pointer], channel: str, digest: str) -> Plan:
-    """The channel names the image with this digest, in every region or, failing that, in none."""
-    targets = {region: item.of_digest(digest) for region, item in found.items()}
-    missing = sorted(region for region, image in targets.items() if not image)
-    if missing:
-        raise PublishError(
-            f"There is no image of {channel.partition('/')[0]} with the digest {digest[:12]} in "
-            f"{', '.join(missing)}; publish it there first (ec2_image)."
-        )
-    return _plan(found, channel, targets, "promote")
-
-
-def plan_rolled_back(found: dict[str, Pointer], channel: str, digest: str) -> Plan:
-    """A channel that names the image with this digest names the one before it."""
-    targets = {}
-    for region, item in found.items():
-        targets[region] = item.current
-        if item.current and item.digest(item.current) == digest:
-            targets[region] = item.before_this(channel)
-            if not targets[region]:
-                raise PublishError(
-                    f"The channel {channel} has nothing to go back to in {region}: of what it "
-                    "named before, nothing is left. Publish and promote a good image instead."
-                )
-    return _plan(found, channel, targets, "roll back")
-
-
-def plan_absent(found: dict[str, Pointer], channel: str) -> Plan:
-    """There is no such channel."""
-    return _plan(found, channel, dict.fromkeys(found, ""), "remove")
-
-
-def _plan(found: dict[str, Pointer], channel: str, targets: dict[str, str], verb: str) -> Plan:
-    steps = []
-    for region, item in found.items():
-        target = targets[region]
-        tags = tag_dict(item.images.get(target, {}).get("Tags"))
-        if verb == "promote" and tags.get(WITHDRAWN_TAG) == channel:
-            steps.append(Step("restore", region, target, stage=0))
-        if target != item.current:
-            if verb == "roll back":
-                steps.append(Step("withdraw", region, item.current, stage=0))
-            steps.append(Step(verb, region, target, stage=1))
-    return Plan(
-        {region: item.facts(item.current) for region, item in found.items() if item.current},
-        {region: item.facts(targets[region]) for region, item in found.items() if targets[region]},
-        tuple(steps),
-    )
 
 
 class Mover:
@@ -229,60 +156,26 @@ class Mover:
         self._cloud.call("ec2", step.where, "delete_tags", Resources=[step.detail], Tags=tags)
 
 
-@dataclass(frozen=True)
-class Retention:
-    """What may go: only what both limits let go, where both are given."""
-
-    keep: int | None
-    older_than: float | None
-
-    def goes(self, place: int, created: str, now: datetime) -> bool:
-        """Whether an image may go; `place` is 0 for the newest."""
-        age = (now - datetime.fromisoformat(created)).total_seconds()
-        return (self.keep is None or place >= self.keep) and (
-            self.older_than is None or age >= self.older_than
-        )
-
-
 def plan_retained(
     cloud: Cloud, regions: list[str], name: str, rule: Retention, now: datetime | None = None
 ) -> Plan:
     """Removes old images of a name; never one that a channel names or would roll back to."""
-    now = now or datetime.now(UTC)
     before, after = {}, {}
     steps: list[Step] = []
     for region in regions:
-        images = [
-            item
-            for item in images_of(cloud, region, {NAME_TAG: name})
-            if item["State"] == "available"
-        ]
-        images.sort(key=lambda item: (item["CreationDate"], item["ImageId"]), reverse=True)
-        held = _held(cloud, region, {item["ImageId"]: item for item in images})
-        facts = {}
-        for place, item in enumerate(images):
-            identifier = item["ImageId"]
-            facts[identifier] = {
-                "ami_name": item["Name"],
-                "created": item["CreationDate"],
-                "channels": held.get(identifier, []),
+        there = ready_images(cloud, region, name)
+        images = {identifier: kept(item) for identifier, item in there.items()}
+        held = held_by(
+            {
+                channel: Pointer(region, history_of(cloud, region, PREFIX + channel), images)
+                for channel in channels_of(cloud, region)
             }
-            if identifier not in held and rule.goes(place, item["CreationDate"], now):
-                told = {"image": identifier, "snapshot": root_snapshot(item)}
-                steps.append(Step("deregister", region, identifier, facts=told))
-        gone = {step.detail for step in steps if step.where == region}
-        before[region] = facts
-        after[region] = {key: value for key, value in facts.items() if key not in gone}
+        )
+        going = leaving(list(images.values()), held, rule, now)
+        for item in going:
+            facts = {"image": item.identifier, "snapshot": root_snapshot(there[item.identifier])}
+            steps.append(Step("deregister", region, item.identifier, facts=facts))
+        before[region] = retention_facts(list(images.values()), held, "ami_name")
+        gone = {item.identifier for item in going}
+        after[region] = {key: value for key, value in before[region].items() if key not in gone}
     return Plan(before, after, tuple(steps))
-
-
-def _held(cloud: Cloud, region: str, images: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
-    """The images that channels hold, each with the channels' names."""
-    found: dict[str, list[str]] = {}
-    for channel, current in channels_of(cloud, region).items():
-        pointer = Pointer(region, history_of(cloud, region, PREFIX + channel), images)
-        previous = pointer.before_this(channel)
-        for identifier, what in ((current, channel), (previous, f"{channel} (before)")):
-            if identifier in images:
-                found.setdefault(identifier, []).append(what)
-    return found

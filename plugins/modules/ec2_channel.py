@@ -83,7 +83,7 @@ steps:
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.kiln.unikernel.plugins.module_utils import _ec2_channels
+from ansible_collections.kiln.unikernel.plugins.module_utils import _channels, _ec2_channels
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2 import Cloud
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_module import (
     regions_of,
@@ -96,14 +96,14 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._publish import car
 def body(module: AnsibleAWSModule, cloud: Cloud) -> dict[str, Any]:
     """Plans, and carries the plan out unless in check mode."""
     channel, digest = module.params["channel"], module.params["digest"]
-    _ec2_channels.check_channel(channel)
+    _channels.check_channel(channel)
     found = _ec2_channels.observe(cloud, regions_of(module, cloud), channel)
     if module.params["state"] == "promoted":
-        plan = _ec2_channels.plan_promoted(found, channel, digest)
+        plan = _channels.plan_promoted(found, channel, digest, "ec2_image")
     elif module.params["state"] == "rolled_back":
-        plan = _ec2_channels.plan_rolled_back(found, channel, digest)
+        plan = _channels.plan_rolled_back(found, channel, digest)
     else:
-        plan = _ec2_channels.plan_absent(found, channel)
+        plan = _channels.plan_absent(found, channel)
     if not module.check_mode:
         carry_out(plan, _ec2_channels.Mover(cloud, channel).verbs())
     return result_of(f"ec2_channel {channel}", plan, current=plan.after)

@@ -72,11 +72,9 @@ steps:
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.kiln.unikernel.plugins.module_utils._channels import Retention
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2 import Cloud
-from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_channels import (
-    Retention,
-    plan_retained,
-)
+from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_channels import plan_retained
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_module import (
     regions_of,
     result_of,

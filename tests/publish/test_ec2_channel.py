@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_channels import Retention
+from ansible_collections.kiln.unikernel.plugins.module_utils._channels import Retention
 
 from tests.publish.modules import Publisher, make_disk
 from tests.rigs.ec2.rig import Rig
