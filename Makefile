@@ -8,11 +8,11 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-publish bench bench-publish fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-publish rigs bench bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
-	@$(cd) sed -n 's/^\([a-z-]*\): *## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
+	@$(cd) sed -n 's/^\([a-z-]*\):[a-z ]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
 setup: ## Install what is missing (Debian packages, .venv); the other targets call it
 	@$(cd) tools/setup test
@@ -37,9 +37,13 @@ test-all: ## All tests, the long ones too
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py --all $(PARTS)
 
-test-publish: ## All tests of publishing
+test-publish: rigs ## All tests of publishing
 	@$(cd) tools/setup test
-	@$(cd) $(python) tests/run_all.py publish publish-long
+	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox
+
+rigs: ## Build, once, what publishing is tested against (VirtualBox in a Debian root, as root)
+	@$(cd) tools/setup rigs
+	@$(cd) tools/rigs
 
 bench: ## Kiln and a Debian guest side by side on the same emulator
 	@$(cd) tools/setup bench
