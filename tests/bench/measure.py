@@ -20,6 +20,8 @@ _ATTEMPT_SECONDS = 0.02
 _IN_FLIGHT = 20
 # No guest is given up before: a host that others use may be many times slower than an idle one.
 _PATIENCE_SECONDS = 300
+# A run takes a second or two; a guest that has not ended it after this time stands still.
+_STANDSTILL_SECONDS = 120
 # Between these the smallest memory is looked for.
 _TOO_LITTLE_MIB, _PLENTY_MIB = 8, 128
 
@@ -167,7 +169,7 @@ class Served:
         command = ["redis-benchmark", "-p", str(self._port), "-t", test.lower(), "-n", str(count)]
         command += ["-c", "50", "-P", str(depth), "--csv"]
         before = cpu_seconds(self._process.pid)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        done = self._run(command)
         used = cpu_seconds(self._process.pid) - before
         if done.returncode:
             said = (done.stderr + done.stdout).strip().splitlines()[-3:]
@@ -176,6 +178,17 @@ class Served:
             if row and row[0] == test:
                 return Rate(float(row[1]), count / used)
         raise BenchError(f"redis-benchmark told no rate of {self.guest.name}: {done.stdout}")
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                command, capture_output=True, text=True, timeout=_STANDSTILL_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise BenchError(
+                f"{self.guest.name} stands still: {' '.join(command)} has not ended after"
+                f" {_STANDSTILL_SECONDS} s"
+            ) from None
 
 
 @contextmanager
