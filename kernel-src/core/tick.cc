@@ -26,7 +26,7 @@ void watch_next(cpu& me, u64 time) {
     const u32 next = (me.number + 1) % cpu_count();
     const u32 count = interrupts_taken_by(next);
     if (count == me.tick.watched_count && !queue_of(next).idling.load(std::memory_order_relaxed)) {
-        ask_by_nmi(next);
+        send_nmi_to_cpu(next);
     }
     me.tick.watched_count = count;
 }

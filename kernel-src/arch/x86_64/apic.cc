@@ -123,10 +123,6 @@ void send_nmi_to_cpu(u32 cpu_number) {
     command(apic_id_of(cpu_number), level_assert | 4u << 8);
 }
 
-void ask_by_nmi(u32 cpu_number) {
-    command(apic_id_of(cpu_number), level_assert | 4u << 8);
-}
-
 void send_init(u32 apic_id) {
     command(apic_id, level_assert | 5u << 8);
 }

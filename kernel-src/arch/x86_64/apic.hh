@@ -20,7 +20,6 @@ void end_of_interrupt();
 
 void send_to_cpu(u32 cpu_number, u8 vector);
 void send_to_all_others(u8 vector);
-void send_nmi_to_cpu(u32 cpu_number);
 // INIT, then two start-up interrupts with the page number of the start code, to one APIC.
 void send_init(u32 apic_id);
 void send_startup(u32 apic_id, u8 page_number);

@@ -20,9 +20,10 @@ void send_reschedule(u32 cpu_number);
 void run_expired_timers();
 u64 next_timer_deadline();
 void reschedule_asked_from_afar();
-// For core/tick.cc: how many interrupts another CPU has taken; has it tell by NMI whether it can.
+// For core/tick.cc: how many interrupts another CPU has taken.
 u32 interrupts_taken_by(u32 cpu_number);
-void ask_by_nmi(u32 cpu_number);
+// Has another CPU stop, when all are to, or see whether it can still take interrupts.
+void send_nmi_to_cpu(u32 cpu_number);
 // Waits for an interrupt unless `ready(argument)`; the test and the wait are one step.
 void halt_until_interrupt(bool (*ready)(void*), void* argument);
 

@@ -13,6 +13,7 @@
 #include "arch/x86_64/apic.hh"
 #include "arch/x86_64/boot_memory.hh"
 #include "arch/x86_64/cpu.hh"
+#include "arch/x86_64/machine.hh"
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/paging.hh"
 #include "core/clock.hh"

@@ -161,9 +161,8 @@ usize wire::pump() {
     }
 }
 
-void wire::run(u64 duration, u64 step) {
+void wire::run(u64 duration) {
     run_until([] { return false; }, duration);
-    static_cast<void>(step);
 }
 
 bool wire::run_until(const std::function<bool()>& condition, u64 limit) {

@@ -67,8 +67,8 @@ public:
     std::function<fate(bool to_right, std::vector<u8>& frame)> decide;
     // Moves frames until there are no more. Returns how many were moved.
     usize pump();
-    // pump, and then time goes on to `duration`, firing timers in steps.
-    void run(u64 duration, u64 step = ns_per_ms);
+    // pump, and then time goes on by `duration`, from timer to timer.
+    void run(u64 duration);
     // Until the condition holds; false when it does not within `limit` of the test's time.
     bool run_until(const std::function<bool()>& condition, u64 limit = 60 * ns_per_s);
 
