@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/io_vector.hh"
+#include "core/park.hh"
 #include "lib/assert.hh"
 
 namespace kiln {
@@ -19,7 +20,8 @@ struct page_cache::batch {
 };
 
 // Pages that may be dropped, in the order of a clock: those used since the hand passed get another
-// round. Lock order: a cache's _lock → this. The hand goes the other way round and only tries.
+// round. Lock order: a cache's _lock → this. The hand goes the other way round and only tries. It
+// holds the lock for one batch at a time: readers of missing pages wait for it.
 struct page_reclaim {
     spinlock lock;
     list<page, &page::link> pages;
@@ -38,6 +40,9 @@ struct page_reclaim {
         }
     }
     usize run(usize wanted);
+    // Looks at `looks` pages at the most and puts what it takes, `wanted` at the most, on `freed`.
+    // Returns how many.
+    usize run_batch(u64 looks, usize wanted, list<page, &page::link>& freed);
     // Takes the page out of its cache unless it is in use. `lock` is held, so the cache lives.
     static bool take(page& one);
 };
@@ -63,30 +68,41 @@ bool page_reclaim::take(page& one) {
     return unused;
 }
 
-usize page_reclaim::run(usize wanted) {
-    list<page, &page::link> freed;
+usize page_reclaim::run_batch(u64 looks, usize wanted, list<page, &page::link>& freed) {
+    lock_guard guard(lock);
     usize taken = 0;
-    {
-        lock_guard guard(lock);
-        for (u64 left = 2 * count.load(); left > 0 && taken < wanted; --left) {
-            page* const one = pages.pop_front();
-            if (one == nullptr) {
-                break;
-            }
-            if (one->has(page::referenced)) {
-                one->clear(page::referenced);
-                pages.push_back(*one);
-            } else if (take(*one)) {
-                freed.push_back(*one);
-                count.fetch_sub(1, std::memory_order_relaxed);
-                ++taken;
-            } else {
-                pages.push_back(*one);
-            }
+    for (; looks > 0 && taken < wanted; --looks) {
+        page* const one = pages.pop_front();
+        if (one == nullptr) {
+            break;
+        }
+        if (one->has(page::referenced)) {
+            one->clear(page::referenced);
+            pages.push_back(*one);
+        } else if (take(*one)) {
+            freed.push_back(*one);
+            count.fetch_sub(1, std::memory_order_relaxed);
+            ++taken;
+        } else {
+            pages.push_back(*one);
         }
     }
-    while (page* const one = freed.pop_front()) {
-        drop_page_reference(*one);
+    return taken;
+}
+
+usize page_reclaim::run(usize wanted) {
+    constexpr u64 batch = 128;
+    usize taken = 0;
+    // Twice round: what was referenced may go the second time.
+    for (u64 left = 2 * count.load(); left > 0 && taken < wanted;) {
+        const u64 looks = std::min(left, batch);
+        list<page, &page::link> freed;
+        taken += run_batch(looks, wanted - taken, freed);
+        left -= looks;
+        while (page* const one = freed.pop_front()) {
+            drop_page_reference(*one);
+        }
+        yield();
     }
     return taken;
 }

@@ -34,6 +34,7 @@ namespace {
 
 std::atomic<u64> manual_time{0};
 std::atomic<bool> manual{false};
+std::atomic<u64> yields{0};
 
 u64 clock_ns(clockid_t id) {
     timespec t{};
@@ -81,6 +82,10 @@ void use_real_time() {
     manual = false;
 }
 
+u64 yield_count() {
+    return yields.load(std::memory_order_relaxed);
+}
+
 void interrupt(thread& target) {
     target.interrupted = true;
     std::lock_guard hold(target.lock);
@@ -125,6 +130,7 @@ bool interrupted() {
 }
 
 void yield() {
+    yields.fetch_add(1, std::memory_order_relaxed);
     sched_yield();
 }
 

@@ -11,6 +11,9 @@ void set_time(u64 ns);
 void advance_time(u64 ns);
 void use_real_time();
 
+// How often yield() ran.
+u64 yield_count();
+
 // Makes interrupted() true for a thread, as a signal would.
 void interrupt(thread& target);
 void clear_interrupt();
