@@ -1,6 +1,8 @@
 // System calls that advise on, keep, write back or look at pages: madvise, msync, mincore, mlock.
 #include "fs/file.hh"
+#include "linux/descriptors.hh"
 #include "linux/syscall.hh"
+#include "linux/vector_arguments.hh"
 #include "mm/address_space.hh"
 
 namespace kiln {
@@ -138,11 +140,8 @@ result<void> advise(u64 start, u64 length, int which) {
     }
 }
 
-constexpr u32 sync_async = 1, sync_invalidate = 2, sync_wait = 4;
-
-}  // namespace
-
-SYSCALL(madvise, u64 start, u64 length, int which) {
+// What madvise and process_madvise do with one range.
+result<void> check_and_advise(u64 start, u64 length, int which) {
     if (!is_aligned(start, page_size)) {
         return err::inval;
     }
@@ -157,15 +156,38 @@ SYSCALL(madvise, u64 start, u64 length, int which) {
     if (!known) {
         return err::inval;
     }
-    if (rounded == 0) {
-        return 0;
-    }
-    TRY(advise(start, rounded, which));
+    return rounded == 0 ? result<void>() : advise(start, rounded, which);
+}
+
+constexpr u32 sync_async = 1, sync_invalidate = 2, sync_wait = 4;
+
+}  // namespace
+
+SYSCALL(madvise, u64 start, u64 length, int which) {
+    TRY(check_and_advise(start, length, which));
     return 0;
 }
 
-SYSCALL(process_madvise, int, u64, u64, int, u32) {
-    return err::badf;  // there is no other process that a pidfd could mean
+// Returns how many bytes were advised on before a range that failed; its error when it is the first.
+// Any advice may be given, as Linux allows it a process about itself.
+SYSCALL(process_madvise, int process, u64 ranges, u64 count, int which, u32 flags) {
+    if (flags != 0) {
+        return err::inval;
+    }
+    range_array array;
+    TRY(array.fetch(ranges, count));
+    if (!TRY(get_file(process))->is_pidfd()) {
+        return err::badf;
+    }
+    i64 done = 0;
+    for (const user_iovec& each : array.ranges()) {
+        const result<void> outcome = check_and_advise(each.base, each.length, which);
+        if (!outcome.ok()) {
+            return done != 0 ? result<i64>(done) : outcome.error();
+        }
+        done += static_cast<i64>(each.length);
+    }
+    return done;
 }
 
 SYSCALL(msync, u64 start, u64 length, u32 flags) {

@@ -18,7 +18,8 @@ inline result<void> check_user_range(u64 address, u64 length) {
 class range_array : noncopyable {
 public:
     result<void> fetch(u64 address, u64 count);
-    io_vector all() const { return io_vector::user({_ranges, _count}); }
+    io_vector all() const { return io_vector::user(ranges()); }
+    std::span<const user_iovec> ranges() const { return {_ranges, _count}; }
 
 private:
     static constexpr usize inline_count = 8;
