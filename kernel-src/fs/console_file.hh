@@ -23,9 +23,11 @@ public:
     result<void> status(file_status& to) override;
     result<usize> describe(std::span<char> to) override;
     result<void> sync(bool) override { return err::inval; }
+    bool can_signal() const override { return _input != nullptr || _output != nullptr; }
+
+    bool is_terminal() const override;
 
 private:
-    bool is_terminal() const;
 
     byte_port* const _input;
     byte_port* const _output;

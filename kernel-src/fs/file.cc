@@ -15,10 +15,12 @@ constexpr u64 anonymous_device = make_device(0, 15);
 }  // namespace
 
 void file::last_reference() {
-    // Before the destructors: epoll may still ask the file for its events until it is detached.
+    // Before the destructors: epoll may still ask the file for its events until it is detached, and
+    // what sends signals hangs on its queue.
     if (_watched.load(std::memory_order_acquire)) {
         detach_from_epolls(*this);
     }
+    delete _signals.load(std::memory_order_acquire);
     delete this;
 }
 

@@ -55,6 +55,15 @@ struct epoll_item_base : noncopyable {
     list_node file_link;
 };
 
+// The signals that tell the program what happens to a file; linux/file_signals.cc.
+class file_signals : noncopyable {
+public:
+    virtual ~file_signals() = default;
+
+    // A write found no room: room is news when it comes.
+    std::atomic<bool> wants_space{false};
+};
+
 class file : public ref_counted<file> {
 public:
     explicit file(u32 flags) : _flags(flags) {}
@@ -106,6 +115,20 @@ public:
     virtual timerfd_file* as_timerfd() { return nullptr; }
     virtual inotify_file* as_inotify() { return nullptr; }
 
+    virtual bool is_terminal() const { return false; }
+    // Whether O_ASYNC can be set; then there is a poll_queue.
+    virtual bool can_signal() const { return false; }
+    // Made when first asked for, and kept. Null before.
+    file_signals* signals() const { return _signals.load(std::memory_order_acquire); }
+    void set_signals(unique<file_signals> made) {
+        _signals.store(made.leak(), std::memory_order_release);
+    }
+    void note_no_space() {
+        if (file_signals* const told = signals()) {
+            told->wants_space.store(true, std::memory_order_seq_cst);
+        }
+    }
+
     // A descriptor of the program was closed (POSIX locks go, epoll interest ends with the last
     // one).
     virtual void descriptor_closed() {}
@@ -122,6 +145,7 @@ private:
     friend void detach_from_epolls(file&);
 
     std::atomic<u32> _flags;
+    std::atomic<file_signals*> _signals{nullptr};
     std::atomic<bool> _watched{false};  // has been added to an epoll once
     list<epoll_item_base, &epoll_item_base::file_link> _epoll_items;  // fs/epoll.cc's global lock
 };

@@ -58,6 +58,7 @@ public:
     }
     result<i64> ioctl(u32 command, u64 argument) override;
     inotify_file* as_inotify() override { return this; }
+    bool can_signal() const override { return true; }
 
     void put(i32 watch, u32 mask, u32 cookie, std::string_view name);
 

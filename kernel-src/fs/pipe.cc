@@ -37,6 +37,7 @@ public:
         return format_to(to, "pipe:[{}]", _buffer->number);
     }
     pipe_buffer* as_pipe() override { return _buffer.get(); }
+    bool can_signal() const override { return true; }
 
 private:
     ref<pipe_buffer> _buffer;

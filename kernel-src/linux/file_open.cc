@@ -2,6 +2,7 @@
 #include "fs/file_lock.hh"
 #include "fs/pipe.hh"
 #include "fs/stat.hh"
+#include "linux/file_signals.hh"
 #include "linux/limits.hh"
 #include "linux/path_arguments.hh"
 #include "linux/process.hh"
@@ -186,9 +187,8 @@ namespace {
 
 namespace fcntl_command {
 constexpr u32 duplicate = 0, get_descriptor_flags = 1, set_descriptor_flags = 2, get_flags = 3,
-              set_flags = 4, get_lock = 5, set_lock = 6, set_lock_wait = 7, set_owner = 8,
-              get_owner = 9, set_signal = 10, get_signal = 11, ofd_get_lock = 36, ofd_set_lock = 37,
-              ofd_set_lock_wait = 38, get_lease = 1025, duplicate_cloexec = 1030,
+              set_flags = 4, get_lock = 5, set_lock = 6, set_lock_wait = 7,
+              ofd_get_lock = 36, ofd_set_lock = 37, ofd_set_lock_wait = 38, get_lease = 1025, duplicate_cloexec = 1030,
               set_pipe_size = 1031, get_pipe_size = 1032, add_seals = 1033, get_seals = 1034;
 }
 constexpr u64 close_on_exec_bit = 1;
@@ -213,9 +213,10 @@ result<i64> duplicate(ref<file> open, u64 lowest, bool cloexec) {
     return TRY(install_descriptor(std::move(open), cloexec, static_cast<int>(lowest)));
 }
 
-result<i64> set_file_flags(file& open, u32 flags) {
-    constexpr u32 changeable = open_flag::append | open_flag::nonblock | open_flag::async |
-                               open_flag::direct | open_flag::noatime;
+result<i64> set_file_flags(file& open, int fd, u32 flags) {
+    constexpr u32 changeable =
+        open_flag::append | open_flag::nonblock | open_flag::direct | open_flag::noatime;
+    TRY(set_async(open, fd, (flags & open_flag::async) != 0));
     open.set_flags((open.flags() & ~changeable) | (flags & changeable));
     return 0;
 }
@@ -350,7 +351,7 @@ bool allowed_on_path_files(u32 command) {
 
 }  // namespace
 
-// Signals for readiness (F_SETOWN, O_ASYNC) are accepted and never sent; leases are refused.
+// Leases are refused.
 SYSCALL(fcntl, int fd, u32 command, u64 argument) {
     ref<file> open = TRY(get_file(fd));
     if ((open->flags() & open_flag::path) != 0 && !allowed_on_path_files(command)) {
@@ -365,23 +366,19 @@ SYSCALL(fcntl, int fd, u32 command, u64 argument) {
             TRY(descriptors::set_close_on_exec(fd, (argument & close_on_exec_bit) != 0));
             return 0;
         case fcntl_command::get_flags: return static_cast<i64>(open->flags());
-        case fcntl_command::set_flags: return set_file_flags(*open, static_cast<u32>(argument));
+        case fcntl_command::set_flags: return set_file_flags(*open, fd, static_cast<u32>(argument));
         case fcntl_command::get_lock:
         case fcntl_command::set_lock:
         case fcntl_command::set_lock_wait:
         case fcntl_command::ofd_get_lock:
         case fcntl_command::ofd_set_lock:
         case fcntl_command::ofd_set_lock_wait: return record_lock(*open, command, argument);
-        case fcntl_command::set_owner:
-        case fcntl_command::get_owner:
-        case fcntl_command::set_signal:
-        case fcntl_command::get_signal: return 0;
         case fcntl_command::set_pipe_size:
         case fcntl_command::get_pipe_size: return pipe_size(*open, command, argument);
         case fcntl_command::get_lease: return lock_none;
         case fcntl_command::add_seals: return add_seals(*open, argument);
         case fcntl_command::get_seals: return get_seals(*open);
-        default: return err::inval;
+        default: return signal_fcntl(*open, command, argument);
     }
 }
 
@@ -414,21 +411,30 @@ SYSCALL(flock, int fd, u32 operation) {
 
 SYSCALL(ioctl, int fd, u32 command, u64 argument) {
     constexpr u32 clear_cloexec = 0x5450, set_cloexec = 0x5451, set_nonblocking = 0x5421,
-                  set_async = 0x5452;
+                  change_async = 0x5452;
     ref<file> open = TRY(get_real_file(fd));
     switch (command) {
         case set_cloexec:
         case clear_cloexec:
             TRY(descriptors::set_close_on_exec(fd, command == set_cloexec));
             return 0;
-        case set_nonblocking:
-        case set_async: {
-            const u32 flag = command == set_nonblocking ? open_flag::nonblock : open_flag::async;
+        case set_nonblocking: {
             const bool on = TRY(user_ptr<i32>(argument).read()) != 0;
-            open->set_flags(on ? open->flags() | flag : open->flags() & ~flag);
+            open->set_flags(on ? open->flags() | open_flag::nonblock
+                               : open->flags() & ~open_flag::nonblock);
             return 0;
         }
-        default: return open->ioctl(command, argument);
+        case change_async: {
+            const bool on = TRY(user_ptr<i32>(argument).read()) != 0;
+            if (!open->can_signal() && on != ((open->flags() & open_flag::async) != 0)) {
+                return err::notty;
+            }
+            TRY(set_async(*open, fd, on));
+            return 0;
+        }
+        default:
+            return is_owner_ioctl(command) ? owner_ioctl(*open, command, argument)
+                                           : open->ioctl(command, argument);
     }
 }
 

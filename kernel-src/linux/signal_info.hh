@@ -23,7 +23,7 @@ inline constexpr int hup = 1, interrupt = 2, quit = 3, ill = 4, trap = 5, abrt =
 
 // si_code.
 namespace si_code {
-inline constexpr int user = 0, kernel = 0x80, queue = -1, timer = -2, tkill = -6,
+inline constexpr int user = 0, kernel = 0x80, queue = -1, timer = -2, sigio = -5, tkill = -6,
                      segv_maperr = 1, segv_accerr = 2, bus_adraln = 1, bus_adrerr = 2,
                      ill_illopn = 2, ill_prvopc = 5, fpe_intdiv = 1, fpe_intovf = 2, fpe_fltdiv = 3,
                      fpe_fltovf = 4, fpe_fltund = 5, fpe_fltres = 6, fpe_fltinv = 7,

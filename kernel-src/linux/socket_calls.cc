@@ -103,6 +103,7 @@ SYSCALL(connect, int fd, u64 address, i32 size) {
     held_socket held = TRY(get_socket(fd));
     socket_address wanted;
     TRY(read_address(address, size, wanted));
+    held.owner->note_no_space();
     TRY(held->connect(wanted, held.nonblocking()));
     return i64{0};
 }

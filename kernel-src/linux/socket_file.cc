@@ -20,6 +20,18 @@ u32 file_flags(u32 socket_flags) {
     return open_flag::rdwr | ((socket_flags & socket_type::nonblock) != 0 ? open_flag::nonblock : 0);
 }
 
+// After a write that did not find room for everything. What was freed since then has told nobody.
+void look_for_space(file& owner, socket& target, const result<usize>& outcome, usize left) {
+    const bool short_of = outcome.ok() ? left != 0 : outcome.error() == err::again;
+    if (!short_of || owner.signals() == nullptr) {
+        return;
+    }
+    owner.note_no_space();
+    if ((target.poll_events() & poll_event::out) != 0) {
+        target.poll_queue().wake(poll_event::out | poll_event::wrnorm);
+    }
+}
+
 }  // namespace
 
 socket_file::socket_file(ref<socket> held, u32 flags)
@@ -42,10 +54,19 @@ result<usize> socket_file::read(io_vector& to, u64&) {
 result<usize> socket_file::write(io_vector& from, u64&) {
     socket_message message(from);
     auto sent = _socket->send(message, nonblocking() ? message_flag::dont_wait : 0);
+    look_for_space(*this, *_socket, sent, from.remaining());
     if (!sent.ok() && sent.error() == err::pipe && _socket->type() != socket_type::datagram) {
         raise_sigpipe();
     }
     return sent;
+}
+
+u32 socket_file::poll_events() {
+    const u32 events = _socket->poll_events();
+    if ((events & poll_event::out) == 0) {
+        note_no_space();
+    }
+    return events;
 }
 
 result<i64> socket_file::ioctl(u32 command, u64 argument) {
@@ -99,10 +120,11 @@ result<held_socket> get_socket(int fd) {
     return found;
 }
 
-result<i64> finish_send(const socket& target, result<usize> outcome, u32 flags) {
+result<i64> finish_send(const held_socket& held, result<usize> outcome, usize left, u32 flags) {
+    look_for_space(*held.owner, *held.target, outcome, left);
     if (!outcome.ok()) {
         if (outcome.error() == err::pipe && (flags & message_flag::no_signal) == 0 &&
-            target.type() != socket_type::datagram) {
+            held->type() != socket_type::datagram) {
             raise_sigpipe();
         }
         return outcome.error();

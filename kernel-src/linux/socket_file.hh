@@ -15,12 +15,13 @@ public:
 
     result<usize> read(io_vector& to, u64& position) override;
     result<usize> write(io_vector& from, u64& position) override;
-    u32 poll_events() override { return _socket->poll_events(); }
+    u32 poll_events() override;
     wait_queue* poll_queue() override { return &_socket->poll_queue(); }
     result<i64> ioctl(u32 command, u64 argument) override;
     result<void> status(file_status& to) override;
     result<usize> describe(std::span<char> to) override;
     socket* as_socket() override { return _socket.get(); }
+    bool can_signal() const override { return true; }
 
 private:
     ref<socket> _socket;
@@ -41,8 +42,9 @@ struct held_socket {
 };
 result<held_socket> get_socket(int fd);
 
-// SIGPIPE for an err::pipe, unless the flags say otherwise or the socket has no streams.
-result<i64> finish_send(const socket& target, result<usize> outcome, u32 flags);
+// SIGPIPE for an err::pipe, unless the flags say otherwise or the socket has no streams. `left`: bytes
+// that there was no room for.
+result<i64> finish_send(const held_socket& held, result<usize> outcome, usize left, u32 flags);
 
 // The interface commands (SIOCGIF* …) of any socket. Context: threads.
 result<i64> interface_ioctl(u32 command, u64 argument);

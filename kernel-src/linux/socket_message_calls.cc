@@ -223,7 +223,8 @@ result<i64> send_message(const held_socket& held, const user_message& header, u3
         TRY(copy_from_user(message.address.bytes, header.name, message.address.size));
     }
     TRY(read_control(header, message));
-    return finish_send(*held.target, held.target->send(message, call_flags(held, flags)), flags);
+    result<usize> sent = held->send(message, call_flags(held, flags));
+    return finish_send(held, std::move(sent), data.remaining(), flags);
 }
 
 result<i64> receive_message(const held_socket& held, user_message& header, u32 flags) {
@@ -271,7 +272,8 @@ SYSCALL(sendto, int fd, u64 buffer, u64 size, u32 flags, u64 address, i32 addres
         message.address.size = static_cast<usize>(address_size);
         TRY(copy_from_user(message.address.bytes, address, message.address.size));
     }
-    return finish_send(*held.target, held->send(message, call_flags(held, flags)), flags);
+    result<usize> sent = held->send(message, call_flags(held, flags));
+    return finish_send(held, std::move(sent), data.remaining(), flags);
 }
 
 SYSCALL(recvfrom, int fd, u64 buffer, u64 size, u32 flags, u64 address, u64 address_size) {

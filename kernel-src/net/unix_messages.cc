@@ -211,7 +211,7 @@ void unix_socket::taken(usize bytes) {
         _queued_bytes -= bytes;
     }
     ref<unix_socket> sender = peer();
-    if (sender && connection_based()) {
+    if (sender && connection_based() && has_room()) {
         sender->_queue.wake(poll_event::out | poll_event::wrnorm);
     }
     if (!connection_based()) {

@@ -59,7 +59,7 @@ void serial_console::on_interrupt(void* context) {
             self.take_byte(static_cast<char>(first_serial_port().take_input()));
         }
     }
-    self._changed.wake_all();
+    self._changed.wake_all(poll_event::in | poll_event::rdnorm);
 }
 
 void serial_console::take_byte(char byte) {

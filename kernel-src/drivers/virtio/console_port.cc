@@ -43,15 +43,16 @@ void console_port::offer(buffer& empty) {
 }
 
 void console_port::on_interrupt() {
-    bool news = false;
+    u32 news = 0;
     {
         irq_guard guard(_lock);
         if (_attached) {
-            news = _receive.has_finished() || _transmit.has_finished();
+            news |= _receive.has_finished() ? poll_event::in | poll_event::rdnorm : 0;
+            news |= _transmit.has_finished() ? poll_event::out | poll_event::wrnorm : 0;
         }
     }
-    if (news) {
-        _changed.wake_all();
+    if (news != 0) {
+        _changed.wake_all(news);
     }
 }
 
@@ -60,7 +61,8 @@ void console_port::set_host_open(bool open) {
         irq_guard guard(_lock);
         _host_open = open;
     }
-    _changed.wake_all();
+    _changed.wake_all(poll_event::in | poll_event::rdnorm | poll_event::hangup | poll_event::out |
+                      poll_event::wrnorm);
 }
 
 // Makes _current a buffer with bytes, if there is one.
