@@ -33,6 +33,13 @@ schedulable* ready_queue::take_first() {
     return first;
 }
 
+void ready_queue::advance(u64 running_virtual_time) {
+    const schedulable* first = _ready.first();
+    const u64 least =
+        first == nullptr ? running_virtual_time : std::min(running_virtual_time, first->virtual_time);
+    _minimum = std::max(_minimum, least);
+}
+
 void ready_queue::insert_woken(schedulable& woken) {
     const u64 earliest = _minimum - std::min(_minimum, sleeper_bonus_ns);
     woken.virtual_time = std::max(woken.virtual_time, earliest);
@@ -53,8 +60,12 @@ void ready_queue::move_behind_all(schedulable& running) const {
     }
 }
 
-bool takes_over(u64 woken_virtual_time, u64 running_virtual_time) {
-    return woken_virtual_time + wake_granularity_ns < running_virtual_time;
+bool takes_over(const schedulable& woken, const schedulable& running, u64 running_virtual_time) {
+    if (woken.kind != running.kind && running.kind == sharing::idle) {
+        return true;
+    }
+    return woken.kind == sharing::normal &&
+           woken.virtual_time + wake_granularity_ns < running_virtual_time;
 }
 
 u32 choose_cpu(const schedulable& woken, u32 last, u32 cpus, bool (*is_idle)(u32 cpu)) {

@@ -1,24 +1,33 @@
 // Who waits for a CPU, and in which order: the scheduler's rules, with nothing of the machine in them.
 //
-// Ordered by virtual time: who ran least goes first. Each CPU's queue has a scale of its own, whose
-// `minimum` only grows: nobody starts far below it, so that one who slept long cannot shut out the
-// others, and one who comes from another CPU (with time 0) starts beside those who are here.
+// Ordered by virtual time: who ran least for his weight goes first. Each CPU's queue has a scale of its
+// own, whose `minimum` only grows: nobody starts far below it, so that one who slept long cannot shut
+// out the others, and one who comes from another CPU (with time 0) starts beside those who are here.
 // Not locked: run_queue::lock of the CPU guards, but for count(), which anybody may read as a hint.
 #pragma once
 
 #include <atomic>
 
+#include "core/cpu_claim.hh"
+#include "lib/scale.hh"
 #include "lib/tree.hh"
-#include "lib/types.hh"
 
 namespace kiln {
 
 // What the order needs to know of a thread.
 struct schedulable {
     tree_node ready_node;
-    u64 virtual_time = 0;  // ns that it has run, on the scale of its CPU's queue
+    u64 virtual_time = 0;  // ns that it has run, weighted, on the scale of its CPU's queue
+    u64 pace = normal_pace;
+    sharing kind = sharing::normal;
     std::atomic<u64> allowed{~u64{0}};  // CPUs, one bit each
 
+    void obey(const cpu_claim& claim) {
+        pace = pace_of(claim);
+        kind = claim.kind;
+    }
+    // Its virtual time after it has run `ran` ns more.
+    u64 virtual_time_after(u64 ran) const { return virtual_time + multiply_shift32(ran, pace); }
     bool allowed_on(u32 cpu) const { return (allowed.load(std::memory_order_relaxed) >> cpu & 1) != 0; }
 };
 
@@ -30,7 +39,10 @@ public:
     void remove(schedulable& ready);
     // Takes off who goes next, and moves the minimum up to its time; null when nobody waits.
     schedulable* take_first();
-    // Inserts one who slept, or comes from another CPU.
+    // Somebody runs, whose virtual time has come to this: the minimum follows while none who waits is
+    // behind.
+    void advance(u64 running_virtual_time);
+    // Inserts one who slept, or comes from another CPU. Before it, advance.
     void insert_woken(schedulable& woken);
     // The last in the order who may run on `cpu`; null when there is none.
     schedulable* last_allowed_on(u32 cpu) const;
@@ -48,8 +60,9 @@ private:
     u64 _minimum = 0;
 };
 
-// Whether one who is woken is so far behind the one who runs that it takes the CPU at once.
-bool takes_over(u64 woken_virtual_time, u64 running_virtual_time);
+// Whether one who is woken takes the CPU at once from the one who runs, whose virtual time has come to
+// `running_virtual_time`: when it is far enough behind, or the other has SCHED_IDLE.
+bool takes_over(const schedulable& woken, const schedulable& running, u64 running_virtual_time);
 
 // Where a woken thread runs: where it ran when that CPU is idle, else on an idle one that it may use,
 // else where it ran, or on the first that it may use when it may not go back. `last` and the result

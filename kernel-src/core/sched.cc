@@ -18,16 +18,21 @@ namespace {
 // How long a thread runs while others wait.
 constexpr u64 slice_ns = 3 * ns_per_ms;
 
-u64 virtual_time_now(const thread& running) {
-    return running.virtual_time + (now() - running.started_running);
+// How long the running thread has run until `time`, which another CPU's clock may have told.
+u64 ran_until(const thread& running, u64 time) {
+    return time > running.started_running ? time - running.started_running : 0;
 }
 
-void account(thread& stopped) {
-    const u64 time = now();
-    const u64 ran = time - stopped.started_running;
-    stopped.virtual_time += ran;
-    stopped.run_time.fetch_add(ran, std::memory_order_relaxed);
-    stopped.started_running = time;
+u64 virtual_time_now(const thread& running) {
+    return running.virtual_time_after(ran_until(running, now()));
+}
+
+// What the running thread has used until `time`; its queue is locked.
+void account(thread& running, u64 time) {
+    const u64 ran = ran_until(running, time);
+    running.virtual_time = running.virtual_time_after(ran);
+    running.run_time.fetch_add(ran, std::memory_order_relaxed);
+    running.started_running += ran;
 }
 
 thread& pick(run_queue& queue) {
@@ -35,11 +40,11 @@ thread& pick(run_queue& queue) {
     return first == nullptr ? *queue.idle : static_cast<thread&>(*first);
 }
 
-void start_slice(cpu& me, bool needed) {
+void start_slice(cpu& me, bool needed, u64 time) {
     if (!needed) {
         me.queue.slice_end = never;
     } else {
-        me.queue.slice_end = now() + slice_ns;
+        me.queue.slice_end = time + slice_ns;
         arm_local_timer(me.queue.slice_end);
     }
 }
@@ -48,7 +53,8 @@ void start_slice(cpu& me, bool needed) {
 // Returns when the thread runs again, with the lock released and interrupts off.
 void switch_locked(cpu& me) {
     thread& previous = *me.current;
-    account(previous);
+    const u64 time = now();
+    account(previous, time);
     if (previous.state == thread_state::running) {
         previous.state = thread_state::ready;
         if (previous.linux_task != nullptr) {
@@ -60,7 +66,7 @@ void switch_locked(cpu& me) {
     }
     thread& next = pick(me.queue);
     next.state = thread_state::running;
-    start_slice(me, me.queue.ready.count() > 0 && !next.is_idle);
+    start_slice(me, me.queue.ready.count() > 0 && !next.is_idle, time);
     if (&next == &previous) {
         me.queue.lock.unlock(0);
         return;
@@ -71,13 +77,13 @@ void switch_locked(cpu& me) {
     if (next.linux_task != nullptr) {
         note_cpu(*next.linux_task, me.number);
     }
-    next.started_running = now();
+    next.started_running = time;
     me.queue.idling.store(next.is_idle, std::memory_order_seq_cst);
     if (previous.is_idle) {
         catch_up_with_flushes();
     }
     if (next.is_user) {
-        start_tick(me, next.started_running);
+        start_tick(me, time);
     }
     switch_machine_state(me, previous, next);
     switch_stacks(&previous.stack_pointer, next.stack_pointer);
@@ -88,29 +94,28 @@ bool is_idle(u32 cpu_number) {
     return queue_of(cpu_number).idling.load(std::memory_order_relaxed);
 }
 
-// Tells a CPU that its queue got a thread: the queue is locked.
-void notify(u32 cpu_number, const thread& woken) {
+// Puts a woken thread into a CPU's queue, which is locked, and tells the CPU.
+void enqueue_woken(u32 cpu_number, thread& woken) {
     run_queue& queue = queue_of(cpu_number);
     thread& running = *cpu_block(cpu_number).current;
     const bool here = cpu_number == this_cpu();
-    const bool preempt =
-        running.is_idle || takes_over(woken.virtual_time, virtual_time_now(running));
+    const u64 running_time = virtual_time_now(running);
+    if (!running.is_idle) {
+        queue.ready.advance(running_time);
+    }
+    woken.state = thread_state::ready;
+    queue.ready.insert_woken(woken);
+    const bool preempt = running.is_idle || takes_over(woken, running, running_time);
     if (preempt) {
         running.work.fetch_or(thread_work::reschedule, std::memory_order_release);
     }
     if (here) {
         if (!preempt && queue.slice_end == never) {
-            start_slice(cpu_block(cpu_number), true);
+            start_slice(cpu_block(cpu_number), true, now());
         }
     } else if (preempt || queue.slice_end == never) {
         send_reschedule(cpu_number);
     }
-}
-
-void enqueue_woken(u32 cpu_number, thread& woken) {
-    woken.state = thread_state::ready;
-    queue_of(cpu_number).ready.insert_woken(woken);
-    notify(cpu_number, woken);
 }
 
 // Makes a thread that is on no queue ready; its own queue is locked with `saved` and gets unlocked.
@@ -263,7 +268,7 @@ void reschedule_asked_from_afar() {
     cpu& me = this_cpu_block();
     irq_guard guard(me.queue.lock);
     if (me.queue.ready.count() > 0 && me.queue.slice_end == never && !me.current->is_idle) {
-        start_slice(me, true);
+        start_slice(me, true, now());
     }
 }
 
@@ -314,6 +319,15 @@ void set_interrupted(thread& which, bool value) {
 
 void request_return_work(thread& which) {
     which.work.fetch_or(thread_work::return_work, std::memory_order_acq_rel);
+}
+
+void set_claim(thread& which, const cpu_claim& claim) {
+    const u64 saved = lock_queue_of(which);
+    if (which.state == thread_state::running) {
+        account(which, now());
+    }
+    which.obey(claim);
+    queue_of(which.cpu.load(std::memory_order_relaxed)).lock.unlock(saved);
 }
 
 u64 affinity_of(thread& which) {

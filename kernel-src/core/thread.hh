@@ -7,6 +7,7 @@
 
 #include <string_view>
 
+#include "core/cpu_claim.hh"
 #include "core/cpu_time.hh"
 #include "core/park.hh"
 #include "lib/ref.hh"
@@ -75,6 +76,9 @@ trap_frame& user_frame();
 void restore_all_registers();
 
 cpu_times cpu_times_of(thread& which);
+
+// What the thread may claim of a CPU from now on. Context: any.
+void set_claim(thread& which, const cpu_claim& claim);
 
 // CPUs that the thread may run on, bit by CPU number.
 u64 affinity_of(thread& which);

@@ -127,10 +127,12 @@ task* make_first_task() {
 result<task*> add_task() {
     reap_dead_tasks();
     process& self = the_process();
+    // Before signal_lock: an interrupt that wants that one may find identity_lock held.
+    const u64 most = current_limit(limit::processes);
     i32 tid = 0;
     {
         irq_guard guard(self.signal_lock);
-        if (self.task_count >= current_limit(limit::processes) || self.exit.exiting) {
+        if (self.task_count >= most || self.exit.exiting) {
             return err::again;
         }
         tid = next_free_tid(self);
@@ -182,6 +184,12 @@ limit_values get_limit(limit which) {
     process& self = the_process();
     lock_guard guard(self.identity_lock);
     return self.limits[static_cast<u32>(which)];
+}
+
+bool is_capable(u32 capability) {
+    process& self = the_process();
+    lock_guard guard(self.identity_lock);
+    return (self.creds.cap_effective >> capability & 1) != 0;
 }
 
 cpu_times process_cpu_times() {
@@ -249,6 +257,12 @@ signal_summary summarize_signals() {
         }
     }
     return summary;
+}
+
+void apply_scheduling(task& changed) {
+    if (changed.owner) {
+        set_claim(*changed.owner, claim_of(changed.sched));
+    }
 }
 
 void set_comm(task& which, std::string_view name) {

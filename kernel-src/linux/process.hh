@@ -34,6 +34,9 @@ struct credentials {
     bool keep_caps = false;
 };
 inline constexpr int last_capability = 40;  // CAP_CHECKPOINT_RESTORE
+namespace capability {
+inline constexpr u32 sys_nice = 23;
+}
 
 struct exit_state {
     bool exiting = false;  // every thread is to end
@@ -108,6 +111,12 @@ void end_process(int status, int signal);
 result<task*> add_task();
 // For a task whose thread never started.
 void discard_task(task& unused);
+
+// Whether the capability is in the process's effective set.
+bool is_capable(u32 capability);
+
+// Tells the scheduler what the task's policy and nice value are. Under signal_lock.
+void apply_scheduling(task& changed);
 
 void set_comm(task& which, std::string_view name);
 std::string_view hostname();

@@ -1,7 +1,8 @@
-// kernel only: the system calls on scheduling.
+// kernel only: the system calls on scheduling policies. scheduling.hh has the rules.
 //
-// Policies, priorities and nice values are checked, kept and returned as on Linux, but the scheduler is
-// fair to all threads alike. Affinity is real.
+// Differs from Linux: SCHED_DEADLINE is refused, as by a kernel that has no bandwidth left to give.
+#include <algorithm>
+
 #include "core/sched.hh"
 #include "linux/process.hh"
 #include "linux/syscall.hh"
@@ -10,13 +11,12 @@
 namespace kiln {
 namespace {
 
-namespace policy {
-inline constexpr i32 normal = 0, fifo = 1, round_robin = 2, batch = 3, idle = 5, deadline = 6;
-inline constexpr i32 reset_on_fork = 0x40000000;
+namespace attribute_flag {
+inline constexpr u64 reset_on_fork = 1, keep_policy = 8, keep_params = 16, clamp = 0x60,
+                     known = 0x7f;
 }
-inline constexpr u64 flag_reset_on_fork = 1, flag_keep_policy = 8, flag_keep_params = 16,
-                     known_flags = 0x7f;
 
+// struct sched_attr (include/uapi/linux/sched/types.h).
 struct sched_attributes {
     u32 size;
     u32 policy;
@@ -27,13 +27,7 @@ struct sched_attributes {
     u32 util_min, util_max;
 };
 inline constexpr u32 smallest_attributes = 48;
-
-bool is_realtime(i32 which) {
-    return which == policy::fifo || which == policy::round_robin;
-}
-bool is_fair(i32 which) {
-    return which == policy::normal || which == policy::batch || which == policy::idle;
-}
+inline constexpr i32 policy_as_it_is = -1;
 
 // Runs `act(task&)` on the task with this tid (0: the caller) under signal_lock.
 template <class Act>
@@ -49,37 +43,102 @@ auto with_task(i32 tid, Act act) -> decltype(act(*current_task())) {
     return act(*found);
 }
 
-result<void> check_policy(i32 which, i32 priority) {
-    if (is_realtime(which)) {
-        return priority >= 1 && priority <= 99 ? result<void>() : err::inval;
-    }
-    if (is_fair(which)) {
-        return priority == 0 ? result<void>() : err::inval;
-    }
-    return err::inval;
+result<scheduling> scheduling_of(i32 tid) {
+    return with_task(tid, [](task& target) -> result<scheduling> { return target.sched; });
 }
 
-result<i64> set_policy(i32 tid, i32 wanted, i32 priority) {
-    const bool reset = (wanted & policy::reset_on_fork) != 0;
-    const i32 which = wanted & ~policy::reset_on_fork;
-    if (wanted < 0 || tid < 0) {
+// Under signal_lock.
+result<void> check_change(const task& target, const scheduling& wanted,
+                          const sched_rights& rights) {
+    TRY(check_policy(wanted.policy, static_cast<u32>(wanted.priority)));
+    return rights.check_change(target.sched, wanted);
+}
+
+// Under signal_lock.
+result<i64> change(task& target, const scheduling& wanted, const sched_rights& rights) {
+    TRY(check_change(target, wanted, rights));
+    target.sched = wanted;
+    apply_scheduling(target);
+    return 0;
+}
+
+// The old calls, which know neither nice values nor flags but one.
+result<i64> set_policy(i32 tid, i32 wanted, user_ptr<i32> parameters) {
+    if (!parameters || tid < 0) {
         return err::inval;
     }
-    TRY(check_policy(which, priority));
+    const i32 priority = TRY(parameters.read());
+    const sched_rights rights = rights_of_caller();
     return with_task(tid, [=](task& target) -> result<i64> {
-        target.sched.policy = which;
-        target.sched.priority = priority;
-        target.sched.flags = reset ? flag_reset_on_fork : 0;
-        return 0;
+        scheduling next = target.sched;
+        next.priority = priority;
+        if (wanted != policy_as_it_is) {
+            next.policy = wanted & ~policy::reset_on_fork;
+            next.reset_on_fork = (wanted & policy::reset_on_fork) != 0;
+        }
+        return change(target, next, rights);
     });
 }
 
-i64 largest_priority(i32 which) {
-    return is_realtime(which) ? 99 : 0;
+// Copies what the caller knows of the structure; the rest must be zeros.
+result<sched_attributes> read_attributes(user_ptr<sched_attributes> from) {
+    const u32 size = TRY(user_ptr<u32>(from.address()).read());
+    const u32 given = size == 0 ? smallest_attributes : size;
+    sched_attributes wanted{};
+    if (given < smallest_attributes || given > page_size) {
+        TRY(user_ptr<u32>(from.address()).write(sizeof(sched_attributes)));
+        return err::too_big;
+    }
+    for (u64 at = sizeof(wanted); at < given; ++at) {
+        if (TRY(user_ptr<u8>(from.address() + at).read()) != 0) {
+            TRY(user_ptr<u32>(from.address()).write(sizeof(sched_attributes)));
+            return err::too_big;
+        }
+    }
+    TRY(copy_from_user(&wanted, from.address(), std::min<u64>(given, sizeof(wanted))));
+    if ((wanted.flags & attribute_flag::clamp) != 0 && given < sizeof(wanted)) {
+        return err::inval;
+    }
+    wanted.nice = std::clamp(wanted.nice, least_nice, most_nice);
+    return wanted;
 }
 
-i32 clamp_nice(i32 nice) {
-    return nice < -20 ? -20 : nice > 19 ? 19 : nice;
+// Whether a deadline could be kept if there were bandwidth (sched(7)).
+bool is_deadline(const sched_attributes& wanted) {
+    constexpr u64 least_runtime = 1024, least_period = 100 * ns_per_us, most_period = u64{1} << 32;
+    const u64 period = wanted.period != 0 ? wanted.period : wanted.deadline;
+    return wanted.priority == 0 && wanted.deadline != 0 && wanted.runtime >= least_runtime &&
+           wanted.runtime <= wanted.deadline && wanted.deadline <= period &&
+           period >= least_period && period < most_period;
+}
+
+// Keeping the parameters keeps the policy too: all that changes then is the flag.
+result<i64> set_attributes(task& target, const sched_attributes& wanted,
+                           const sched_rights& rights) {
+    const bool keep_params = (wanted.flags & attribute_flag::keep_params) != 0;
+    scheduling next = target.sched;
+    if ((wanted.flags & attribute_flag::keep_policy) == 0) {
+        next.policy = static_cast<i32>(wanted.policy);
+        next.reset_on_fork = (wanted.flags & attribute_flag::reset_on_fork) != 0;
+    }
+    if ((wanted.flags & ~attribute_flag::known) != 0) {
+        return err::inval;
+    }
+    if (next.policy == policy::deadline) {
+        return !is_deadline(wanted) ? err::inval : rights.everything ? err::busy : err::perm;
+    }
+    if (!keep_params) {
+        next.priority = static_cast<i32>(wanted.priority);
+        next.nice = is_fair(next.policy) ? wanted.nice : next.nice;
+        return change(target, next, rights);
+    }
+    TRY(check_change(target, next, rights));
+    target.sched.reset_on_fork = next.reset_on_fork;
+    return 0;
+}
+
+bool has_range(i32 which) {
+    return is_realtime(which) || is_fair(which) || which == policy::deadline;
 }
 
 }  // namespace
@@ -90,209 +149,82 @@ SYSCALL(sched_yield) {
 }
 
 SYSCALL(sched_getscheduler, i32 tid) {
-    return with_task(tid, [](task& target) -> result<i64> {
-        const bool reset = (target.sched.flags & flag_reset_on_fork) != 0;
-        return target.sched.policy | (reset ? policy::reset_on_fork : 0);
-    });
+    const scheduling found = TRY(scheduling_of(tid));
+    return found.policy | (found.reset_on_fork ? policy::reset_on_fork : 0);
 }
 
 SYSCALL(sched_setscheduler, i32 tid, i32 wanted, user_ptr<i32> parameters) {
-    if (!parameters) {
-        return err::inval;
-    }
-    const i32 priority = TRY(parameters.read());
-    return set_policy(tid, wanted, priority);
+    return wanted < 0 ? result<i64>(err::inval) : set_policy(tid, wanted, parameters);
 }
 
 SYSCALL(sched_getparam, i32 tid, user_ptr<i32> to) {
     if (!to) {
         return err::inval;
     }
-    const i64 priority =
-        TRY(with_task(tid, [](task& target) -> result<i64> { return target.sched.priority; }));
-    TRY(to.write(static_cast<i32>(priority)));
+    const scheduling found = TRY(scheduling_of(tid));
+    TRY(to.write(found.priority));
     return 0;
 }
 
 SYSCALL(sched_setparam, i32 tid, user_ptr<i32> parameters) {
-    if (!parameters) {
-        return err::inval;
-    }
-    const i32 priority = TRY(parameters.read());
-    return with_task(tid, [=](task& target) -> result<i64> {
-        TRY(check_policy(target.sched.policy, priority));
-        target.sched.priority = priority;
-        return 0;
-    });
+    return set_policy(tid, policy_as_it_is, parameters);
 }
 
 SYSCALL(sched_get_priority_max, i32 which) {
-    if (!is_realtime(which) && !is_fair(which) && which != policy::deadline) {
+    if (!has_range(which)) {
         return err::inval;
     }
-    return largest_priority(which);
+    return is_realtime(which) ? 99 : 0;
 }
 
 SYSCALL(sched_get_priority_min, i32 which) {
-    if (!is_realtime(which) && !is_fair(which) && which != policy::deadline) {
+    if (!has_range(which)) {
         return err::inval;
     }
     return is_realtime(which) ? 1 : 0;
 }
 
 SYSCALL(sched_rr_get_interval, i32 tid, user_ptr<user_timespec> to) {
-    const i64 ns = TRY(with_task(tid, [](task& target) -> result<i64> {
-        switch (target.sched.policy) {
-        case policy::round_robin: return 100 * static_cast<i64>(ns_per_ms);
-        case policy::fifo: return 0;
-        default: return 4 * static_cast<i64>(ns_per_ms);
-        }
-    }));
-    TRY(to.write(to_timespec(static_cast<u64>(ns))));
+    const i32 which = TRY(scheduling_of(tid)).policy;
+    const u64 ms = which == policy::round_robin ? 100 : which == policy::fifo ? 0 : 4;
+    TRY(to.write(to_timespec(ms * ns_per_ms)));
     return 0;
 }
 
-// SCHED_DEADLINE is refused as by a kernel whose admission control has no bandwidth to give.
 SYSCALL(sched_setattr, i32 tid, user_ptr<sched_attributes> from, u32 flags) {
     if (!from || tid < 0 || flags != 0) {
         return err::inval;
     }
-    const u32 size = TRY(user_ptr<u32>(from.address()).read());
-    sched_attributes wanted{};
-    const u32 given = size == 0 ? smallest_attributes : size;
-    if (given < smallest_attributes || given > page_size) {
-        TRY(user_ptr<u32>(from.address()).write(sizeof(sched_attributes)));
-        return err::too_big;
-    }
-    const usize known = given < sizeof(wanted) ? given : sizeof(wanted);
-    TRY(copy_from_user(&wanted, from.address(), known));
-    if ((wanted.flags & ~known_flags) != 0 || static_cast<i32>(wanted.policy) < 0) {
+    const sched_attributes wanted = TRY(read_attributes(from));
+    if (static_cast<i32>(wanted.policy) < 0) {
         return err::inval;
     }
-    const bool keep_policy = (wanted.flags & flag_keep_policy) != 0;
-    const bool keep_params = (wanted.flags & flag_keep_params) != 0;
-    return with_task(tid, [=](task& target) -> result<i64> {
-        const i32 which = keep_policy ? target.sched.policy : static_cast<i32>(wanted.policy);
-        if (which == policy::deadline) {
-            return err::busy;
-        }
-        const i32 priority =
-            keep_params ? target.sched.priority : static_cast<i32>(wanted.priority);
-        TRY(check_policy(which, priority));
-        target.sched.policy = which;
-        target.sched.priority = priority;
-        target.sched.flags = wanted.flags & flag_reset_on_fork;
-        if (is_fair(which) && !keep_params) {
-            target.sched.nice = clamp_nice(wanted.nice);
-        }
-        return 0;
+    const sched_rights rights = rights_of_caller();
+    return with_task(tid, [&](task& target) -> result<i64> {
+        return set_attributes(target, wanted, rights);
     });
 }
 
 SYSCALL(sched_getattr, i32 tid, user_ptr<sched_attributes> to, u32 size, u32 flags) {
-    if (!to || size < smallest_attributes || size > page_size || flags != 0) {
+    if (!to || tid < 0 || size < smallest_attributes || size > page_size || flags != 0) {
         return err::inval;
     }
-    sched_attributes shown{};
-    TRY(with_task(tid, [&](task& target) -> result<i64> {
-        shown.policy = static_cast<u32>(target.sched.policy);
-        shown.flags = target.sched.flags;
-        shown.nice = is_fair(target.sched.policy) ? target.sched.nice : 0;
-        shown.priority = static_cast<u32>(target.sched.priority);
-        return 0;
-    }));
-    shown.size = size < sizeof(shown) ? size : sizeof(shown);
-    shown.util_max = 1024;
-    TRY(copy_to_user(to.address(), &shown, shown.size));
-    return 0;
-}
-
-SYSCALL(sched_getaffinity, i32 tid, u32 size, u64 to) {
-    if (size * 8 < cpu_count() || !is_aligned(size, sizeof(u64))) {
-        return err::inval;
-    }
-    if (tid < 0) {
-        return err::srch;
-    }
-    u64 cpus = 0;
-    TRY(with_task(tid, [&](task& target) -> result<i64> {
-        cpus = affinity_of(*target.owner);
-        return 0;
-    }));
-    const u32 count = cpu_count();
-    cpus &= count >= 64 ? ~u64{0} : (u64{1} << count) - 1;
-    TRY(copy_to_user(to, &cpus, sizeof(cpus)));
-    return sizeof(cpus);
-}
-
-SYSCALL(sched_setaffinity, i32 tid, u32 size, u64 from) {
-    u64 cpus = 0;
-    TRY(copy_from_user(&cpus, from, size < sizeof(cpus) ? size : sizeof(cpus)));
-    if (tid < 0) {
-        return err::srch;
-    }
-    const u32 count = cpu_count();
-    cpus &= count >= 64 ? ~u64{0} : (u64{1} << count) - 1;
-    ref<thread> target;
-    TRY(with_task(tid, [&](task& found) -> result<i64> {
-        target = found.owner;
-        return 0;
-    }));
-    if (cpus == 0) {
-        return err::inval;
-    }
-    TRY(set_affinity(*target, cpus));
-    return 0;
-}
-
-// PRIO_PROCESS 0, PRIO_PGRP 1, PRIO_USER 2. On Linux a nice value belongs to a thread.
-SYSCALL(getpriority, i32 which, i32 who) {
-    if (which < 0 || which > 2) {
-        return err::inval;
-    }
-    const i32 tid = which == 0 ? who : 0;
-    if (which == 1 && who != 0 && who != the_process().group_id) {
-        return err::srch;
-    }
-    if (which == 2 && who != 0) {
-        return err::srch;
-    }
-    if (tid < 0) {
-        return err::srch;
-    }
-    return with_task(tid, [](task& target) -> result<i64> { return 20 - target.sched.nice; });
-}
-
-SYSCALL(setpriority, i32 which, i32 who, i32 nice) {
-    if (which < 0 || which > 2) {
-        return err::inval;
-    }
-    if ((which == 1 && who != 0 && who != the_process().group_id) || (which == 2 && who != 0) ||
-        who < 0) {
-        return err::srch;
-    }
-    const i32 value = clamp_nice(nice);
-    return with_task(which == 0 ? who : 0, [=](task& target) -> result<i64> {
-        target.sched.nice = value;
-        return 0;
-    });
-}
-
-SYSCALL(ioprio_get, i32, i32) {
-    return 0;
-}
-
-SYSCALL(ioprio_set, i32, i32, i32) {
-    return 0;
-}
-
-SYSCALL(getcpu, user_ptr<u32> cpu, user_ptr<u32> node) {
-    if (cpu) {
-        TRY(cpu.write(this_cpu()));
-    }
-    if (node) {
-        TRY(node.write(0));
-    }
+    const scheduling found = TRY(scheduling_of(tid));
+    const u32 known = std::min<u32>(size, sizeof(sched_attributes));
+    const sched_attributes shown{
+        .size = known,
+        .policy = static_cast<u32>(found.policy),
+        .flags = found.reset_on_fork ? attribute_flag::reset_on_fork : 0,
+        .nice = is_fair(found.policy) ? found.nice : 0,
+        .priority = static_cast<u32>(found.priority),
+        .runtime = 0,
+        .deadline = 0,
+        .period = 0,
+        .util_min = 0,
+        .util_max = 1024,
+    };
+    TRY(copy_to_user(to.address(), &shown, known));
+    TRY(clear_user(to.address() + known, size - known));
     return 0;
 }
 

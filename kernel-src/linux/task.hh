@@ -13,6 +13,7 @@
 #include "lib/tree.hh"
 #include "lib/vector.hh"
 #include "linux/restart.hh"
+#include "linux/scheduling.hh"
 #include "linux/signal_queue.hh"
 
 namespace kiln {
@@ -44,14 +45,6 @@ struct fault_record {
     u64 trapno = 0;
     u64 error = 0;
     u64 address = 0;
-};
-
-struct scheduling {
-    i32 policy = 0;  // SCHED_*
-    i32 priority = 0;
-    i32 nice = 0;
-    u64 flags = 0;
-    u64 runtime = 0, deadline = 0, period = 0;
 };
 
 struct task : noncopyable {
@@ -86,7 +79,7 @@ struct task : noncopyable {
     rseq_registration rseq;
 
     char comm[comm_size] = {};
-    scheduling sched;
+    scheduling sched;  // signal_lock
     u64 timer_slack = 50'000;
     i32 parent_death_signal = 0;
 };

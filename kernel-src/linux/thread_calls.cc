@@ -74,7 +74,7 @@ result<void> check_flags(const clone_arguments& wanted) {
 
 void inherit(task& child, const task& parent, const clone_arguments& wanted) {
     child.blocked = parent.blocked;
-    child.sched = parent.sched;
+    child.sched = scheduling_of_child(parent.sched);
     child.timer_slack = parent.timer_slack;
     __builtin_memcpy(child.comm, parent.comm, comm_size);
     if ((wanted.flags & clone_flag::child_cleartid) != 0) {
@@ -112,6 +112,7 @@ result<void> start(task& child, const clone_arguments& wanted) {
     {
         irq_guard guard(the_process().signal_lock);
         child.owner = std::move(made);
+        set_claim(running, claim_of(child.sched));
         update_interrupted(child);
     }
     start_thread(running);

@@ -22,7 +22,7 @@ void run(ready_queue& queue, int rounds) {
     for (int i = 0; i < rounds; ++i) {
         auto* first = static_cast<worker*>(queue.take_first());
         ASSERT_NE(first, nullptr);
-        first->virtual_time += slice;
+        first->virtual_time = first->virtual_time_after(slice);
         first->ran += slice;
         queue.insert(*first);
     }
@@ -123,11 +123,86 @@ TEST(ready_queue, a_thief_gets_the_last_that_it_may_run) {
     empty(queue);
 }
 
-TEST(ready_queue, the_woken_take_over_only_when_well_behind) {
-    EXPECT_TRUE(takes_over(0, 2 * ns_per_ms));
-    EXPECT_FALSE(takes_over(ns_per_ms, ns_per_ms));
-    EXPECT_FALSE(takes_over(2 * ns_per_ms, ns_per_ms));
-    EXPECT_FALSE(takes_over(ns_per_ms - 1000, ns_per_ms));
+TEST(ready_queue, one_who_ran_long_alone_keeps_his_share_beside_a_newcomer) {
+    ready_queue queue;
+    worker alone, newcomer;
+    queue.insert(alone);
+    ASSERT_EQ(queue.take_first(), &alone);
+    alone.virtual_time = alone.virtual_time_after(10 * ns_per_s);
+    queue.advance(alone.virtual_time);
+    queue.insert_woken(newcomer);
+    queue.insert(alone);
+    run(queue, 100);
+    EXPECT_GE(alone.ran, 49 * slice);
+    EXPECT_LE(newcomer.ran, 51 * slice);
+    empty(queue);
+}
+
+TEST(ready_queue, the_minimum_stays_with_the_last_who_waits) {
+    ready_queue queue;
+    worker waiting(100 * ns_per_ms), woken;
+    queue.insert(waiting);
+    queue.advance(500 * ns_per_ms);
+    queue.insert_woken(woken);
+    EXPECT_EQ(woken.virtual_time, 99 * ns_per_ms);
+    empty(queue);
+}
+
+// How much two who never sleep run, of whom the second has this claim; the first is ordinary.
+double share_beside_ordinary(const cpu_claim& claim) {
+    ready_queue queue;
+    worker ordinary, other;
+    other.obey(claim);
+    queue.insert(ordinary);
+    queue.insert(other);
+    run(queue, 100'000);
+    empty(queue);
+    return static_cast<double>(other.ran) / static_cast<double>(ordinary.ran);
+}
+
+TEST(weights, a_step_of_the_nice_value_is_a_quarter) {
+    EXPECT_NEAR(share_beside_ordinary({.nice = 0}), 1.0, 0.001);
+    EXPECT_NEAR(share_beside_ordinary({.nice = 1}), 1 / 1.25, 0.001);
+    EXPECT_NEAR(share_beside_ordinary({.nice = -1}), 1.25, 0.001);
+    EXPECT_NEAR(share_beside_ordinary({.nice = 5}), 335.0 / 1024, 0.001);
+    EXPECT_NEAR(share_beside_ordinary({.nice = 19}), 15.0 / 1024, 0.001);
+    EXPECT_NEAR(share_beside_ordinary({.nice = -20}), 88761.0 / 1024, 1.0);
+}
+
+TEST(weights, batch_shares_like_others_and_idle_least_of_all) {
+    EXPECT_NEAR(share_beside_ordinary({.kind = sharing::batch}), 1.0, 0.001);
+    EXPECT_NEAR(share_beside_ordinary({.kind = sharing::idle}), 3.0 / 1024, 0.001);
+    EXPECT_NEAR(share_beside_ordinary({.kind = sharing::idle, .nice = -20}), 3.0 / 1024, 0.001);
+}
+
+TEST(weights, long_runs_do_not_overflow) {
+    worker slow;
+    slow.obey({.kind = sharing::idle});
+    const u64 day = 86'400 * ns_per_s;
+    EXPECT_NEAR(static_cast<double>(slow.virtual_time_after(3 * day)), 1024.0 * day, 1e9);
+}
+
+bool takes_over_at(u64 woken_time, u64 running_time, sharing woken_kind = sharing::normal,
+                   sharing running_kind = sharing::normal) {
+    worker woken(woken_time), running;
+    woken.obey({.kind = woken_kind});
+    running.obey({.kind = running_kind});
+    return takes_over(woken, running, running_time);
+}
+
+TEST(takes_over, only_when_well_behind) {
+    EXPECT_TRUE(takes_over_at(0, 2 * ns_per_ms));
+    EXPECT_FALSE(takes_over_at(ns_per_ms, ns_per_ms));
+    EXPECT_FALSE(takes_over_at(2 * ns_per_ms, ns_per_ms));
+    EXPECT_FALSE(takes_over_at(ns_per_ms - 1000, ns_per_ms));
+}
+
+TEST(takes_over, batch_and_idle_wait_and_everybody_goes_before_idle) {
+    EXPECT_FALSE(takes_over_at(0, 2 * ns_per_ms, sharing::batch));
+    EXPECT_FALSE(takes_over_at(0, 2 * ns_per_ms, sharing::idle));
+    EXPECT_TRUE(takes_over_at(2 * ns_per_ms, ns_per_ms, sharing::normal, sharing::idle));
+    EXPECT_TRUE(takes_over_at(2 * ns_per_ms, ns_per_ms, sharing::batch, sharing::idle));
+    EXPECT_FALSE(takes_over_at(2 * ns_per_ms, ns_per_ms, sharing::idle, sharing::idle));
 }
 
 u32 choose_with_idle(u64 idle_cpus, u64 allowed, u32 last, u32 cpus) {
