@@ -39,7 +39,7 @@ test-all: ## All tests, the long ones too
 
 test-publish: rigs ## All tests of publishing
 	@$(cd) tools/setup test
-	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox
+	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox pipeline
 
 rigs: ## Build, once, what publishing is tested against (VirtualBox in a Debian root, as root)
 	@$(cd) tools/setup rigs
