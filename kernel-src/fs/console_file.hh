@@ -23,6 +23,8 @@ public:
     result<void> status(file_status& to) override;
     result<usize> describe(std::span<char> to) override;
     result<void> sync(bool) override { return err::inval; }
+    bool is_splice_source() const override { return true; }
+    bool is_splice_target() const override { return true; }
     bool can_signal() const override { return _input != nullptr || _output != nullptr; }
 
     bool is_terminal() const override;

@@ -31,12 +31,15 @@ class null_file final : public device_file {
 public:
     using device_file::device_file;
     result<usize> read(io_vector&, u64&) override { return usize{0}; }
+    bool is_splice_target() const override { return true; }
 };
 
 class zero_file : public device_file {
 public:
     using device_file::device_file;
     result<usize> read(io_vector& to, u64&) override { return to.put_zeros(to.remaining()); }
+    bool is_splice_source() const override { return true; }
+    bool is_splice_target() const override { return true; }
     result<ref<vm_object>> mapping(bool) override { return make_shared_memory(~u64{0} >> 1); }
 };
 
@@ -44,12 +47,15 @@ class full_file final : public zero_file {
 public:
     using zero_file::zero_file;
     result<usize> write(io_vector&, u64&) override { return err::nospc; }
+    bool is_splice_target() const override { return false; }
 };
 
 class random_file final : public device_file {
 public:
     using device_file::device_file;
     bool pollable() const override { return true; }
+    bool is_splice_source() const override { return true; }
+    bool is_splice_target() const override { return true; }
     result<usize> read(io_vector& to, u64&) override {
         usize done = 0;
         while (to.remaining() != 0) {

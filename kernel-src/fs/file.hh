@@ -115,6 +115,9 @@ public:
     virtual timerfd_file* as_timerfd() { return nullptr; }
     virtual inotify_file* as_inotify() { return nullptr; }
 
+    // Whether splice and sendfile take bytes from it, or put them there.
+    virtual bool is_splice_source() const { return false; }
+    virtual bool is_splice_target() const { return false; }
     virtual bool is_terminal() const { return false; }
     // Whether O_ASYNC can be set; then there is a poll_queue.
     virtual bool can_signal() const { return false; }

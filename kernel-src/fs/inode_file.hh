@@ -45,6 +45,8 @@ public:
     result<void> allocate(int mode, u64 offset, u64 length) override;
     result<ref<vm_object>> mapping(bool writable_shared) override;
     result<i64> ioctl(u32 command, u64 argument) override;
+    bool is_splice_source() const override { return true; }
+    bool is_splice_target() const override { return true; }
 
 private:
     result<usize> write_within_limit(io_vector& from, u64 at);

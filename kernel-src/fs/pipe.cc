@@ -37,6 +37,7 @@ public:
         return format_to(to, "pipe:[{}]", _buffer->number);
     }
     pipe_buffer* as_pipe() override { return _buffer.get(); }
+    bool is_splice_target() const override { return true; }
     bool can_signal() const override { return true; }
 
 private:
@@ -253,21 +254,6 @@ result<usize> pipe_buffer::set_capacity(usize wanted) {
     _capacity = size;
     queue.wake(poll_event::out | poll_event::wrnorm);
     return size;
-}
-
-result<usize> pipe_buffer::peek(std::span<std::byte> to, bool nonblocking) {
-    if (!nonblocking) {
-        TRY(restartable(wait_until(queue, [this] { return _used != 0 || _writers == 0; })));
-    }
-    lock_guard guard(_lock);
-    if (_used == 0) {
-        return _writers == 0 ? result<usize>(usize{0}) : err::again;
-    }
-    const usize count = std::min(to.size(), used());
-    for (usize i = 0; i < count; ++i) {
-        to[i] = _ring[(_start + i) % capacity()];
-    }
-    return count;
 }
 
 result<pipe_ends> make_pipe(u32 flags) {

@@ -15,6 +15,8 @@ inline constexpr usize pipe_atomic = 4096;  // PIPE_BUF
 inline constexpr usize pipe_default_size = 65536;
 inline constexpr usize pipe_largest_size = 1 * MiB;
 
+class byte_mover;
+
 class pipe_buffer : public ref_counted<pipe_buffer> {
 public:
     explicit pipe_buffer(u64 inode_number) : number(inode_number) {}
@@ -33,8 +35,16 @@ public:
     usize capacity() const { return _capacity.load(std::memory_order_relaxed); }
     result<usize> set_capacity(usize wanted);
 
-    // Copies what is in front without taking it (tee). Waits for something unless `nonblocking`.
-    result<usize> peek(std::span<std::byte> to, bool nonblocking);
+    // fs/pipe_splice.cc. Each waits until there is something to move, or err::again when
+    // `nonblocking`, and then moves what it can, up to `count`. 0: no writer will come with more.
+    // err::pipe (and SIGPIPE) when the pipe that is filled has no reader.
+    result<usize> fill(byte_mover& source, usize count, bool nonblocking);
+    result<usize> drain(byte_mover& target, usize count, bool nonblocking);
+    // Two different pipes; with `keep` the bytes stay in the first as well.
+    static result<usize> transfer(pipe_buffer& from, pipe_buffer& to, usize count, bool nonblocking,
+                                  bool keep);
+    // As write, but returns when the pipe is full.
+    result<usize> write_what_fits(io_vector& from, bool nonblocking);
 
     const u64 number;
     wait_queue queue;
@@ -43,6 +53,15 @@ private:
     result<void> make_ring();
     result<usize> try_read(io_vector& to);
     result<usize> try_write(io_vector& from, usize least);
+    result<void> wait_for_bytes(bool nonblocking);
+    result<void> wait_for_room(bool nonblocking);
+    // Under the lock: the next stretch of the ring that is free, or holds bytes from `offset` on.
+    std::span<std::byte> room_at_end(usize limit);
+    std::span<std::byte> bytes_at(usize offset, usize limit) const;
+    void drop_front(usize count);
+    result<usize> fill_locked(byte_mover& source, usize count);
+    result<usize> drain_locked(byte_mover& target, usize count);
+    static result<usize> copy_locked(pipe_buffer& from, pipe_buffer& to, usize count);
     bool may_write(usize least) const { return _readers == 0 || _capacity - _used >= least; }
 
     mutex _lock;

@@ -189,6 +189,8 @@ public:
     result<usize> read(io_vector& to, u64& at) override;
     result<usize> write(io_vector& from, u64& at) override;
     bool seekable() const override { return true; }
+    bool is_splice_source() const override { return true; }
+    bool is_splice_target() const override { return true; }
     result<u64> seek(i64 offset, int whence) override;
     result<void> truncate(u64) override { return {}; }
 

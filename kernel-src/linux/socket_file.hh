@@ -21,6 +21,8 @@ public:
     result<void> status(file_status& to) override;
     result<usize> describe(std::span<char> to) override;
     socket* as_socket() override { return _socket.get(); }
+    bool is_splice_source() const override { return true; }
+    bool is_splice_target() const override { return true; }
     bool can_signal() const override { return true; }
 
 private:
