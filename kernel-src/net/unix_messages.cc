@@ -16,6 +16,7 @@ void unix_socket::drop_messages() {
     {
         lock_guard guard(_queue_lock);
         gone.splice_back(_messages);
+        _urgent = nullptr;
         _queued_bytes = 0;
         _queued_count = 0;
     }
@@ -56,19 +57,20 @@ result<unique<unix_message>> unix_socket::make_message(socket_message& from, usi
     return made;
 }
 
-void unix_socket::enqueue(unique<unix_message> message) {
+void unix_socket::enqueue(unique<unix_message> message, bool urgent) {
     {
         lock_guard guard(_queue_lock);
+        _urgent = urgent ? message.get() : _urgent;
         _queued_bytes += message->data->size();
         ++_queued_count;
         _messages.push_back(*message.leak());
     }
-    _queue.wake(poll_event::in | poll_event::rdnorm);
+    _queue.wake(poll_event::in | poll_event::rdnorm | (urgent ? poll_event::pri : 0));
 }
 
 // Waits for room with the receiver, then gives it the message.
 result<void> unix_socket::send_one(unix_socket& to, unique<unix_message>& message, bool nonblocking,
-                                   u64 until) {
+                                   u64 until, bool urgent) {
     for (;;) {
         if (_write_shut || (connection_based() && to._phase == phase::closed)) {
             return err::pipe;
@@ -77,7 +79,7 @@ result<void> unix_socket::send_one(unix_socket& to, unique<unix_message>& messag
             return to._phase == phase::closed ? err::connrefused : err::pipe;
         }
         if (to.has_room()) {
-            to.enqueue(std::move(message));
+            to.enqueue(std::move(message), urgent);
             return {};
         }
         if (nonblocking) {
@@ -96,7 +98,8 @@ result<void> unix_socket::send_one(unix_socket& to, unique<unix_message>& messag
 }
 
 result<usize> unix_socket::send(socket_message& message, u32 flags) {
-    if ((flags & message_flag::oob) != 0) {
+    const bool urgent = (flags & message_flag::oob) != 0;
+    if (urgent && (!is_stream() || message.data.remaining() == 0)) {
         return err::opnotsupp;
     }
     if (is_stream()) {
@@ -115,15 +118,16 @@ result<usize> unix_socket::send_stream(socket_message& message, u32 flags) {
     }
     const bool nonblocking = (flags & message_flag::dont_wait) != 0;
     const u64 until = send_deadline();
+    const usize urgent = (flags & message_flag::oob) != 0 ? 1 : 0;
     usize done = 0;
-    while (message.data.remaining() != 0) {
+    while (message.data.remaining() > urgent) {
         if (_write_shut) {
             return done != 0 ? result<usize>(done) : err::pipe;
         }
         if (nonblocking && !to->has_room()) {
             return done != 0 ? result<usize>(done) : err::again;
         }
-        const usize size = std::min(message.data.remaining(), stream_piece);
+        const usize size = std::min(message.data.remaining() - urgent, stream_piece);
         auto made = make_message(message, size);
         if (!made.ok()) {
             return done != 0 ? result<usize>(done) : made.error();
@@ -138,6 +142,13 @@ result<usize> unix_socket::send_stream(socket_message& message, u32 flags) {
             return done != 0 ? result<usize>(done) : sent.error();
         }
         done += size;
+    }
+    if (urgent != 0) {
+        const result<void> sent = send_urgent(*to, message);
+        if (!sent.ok()) {
+            return done != 0 ? result<usize>(done) : sent.error();
+        }
+        ++done;
     }
     return done;
 }
@@ -184,9 +195,9 @@ result<void> unix_socket::wait_readable(u32 flags, u64 until) {
         return err::again;
     }
     return wait_for(
-        [this] {
+        [&] {
             lock_guard guard(_queue_lock);
-            return !_messages.empty() || _read_shut;
+            return has_readable((flags & message_flag::peek) != 0) || _read_shut;
         },
         until, _options.receive_timeout != never);
 }
@@ -220,7 +231,7 @@ void unix_socket::taken(usize bytes) {
 }
 
 result<usize> unix_socket::receive(socket_message& message, u32 flags) {
-    if ((flags & message_flag::oob) != 0) {
+    if ((flags & message_flag::oob) != 0 && !is_stream()) {
         return err::opnotsupp;
     }
     if ((flags & message_flag::error_queue) != 0) {
@@ -228,6 +239,9 @@ result<usize> unix_socket::receive(socket_message& message, u32 flags) {
     }
     if (connection_based() && _phase != phase::connected && _phase != phase::closed) {
         return is_stream() ? err::inval : err::notconn;
+    }
+    if ((flags & message_flag::oob) != 0) {
+        return receive_urgent(message, flags);
     }
     return is_stream() ? receive_stream(message, flags) : receive_packet(message, flags);
 }
@@ -247,22 +261,29 @@ usize copy_out(const packet_buffer& from, usize offset, usize size, io_vector& t
 
 }  // namespace
 
+// Takes it off the queue; its bytes are the caller's to count.
+void unix_socket::drop_message(unix_message& gone) {
+    {
+        lock_guard guard(_queue_lock);
+        list<unix_message, &unix_message::link>::remove(gone);
+        --_queued_count;
+        _urgent = _urgent == &gone ? nullptr : _urgent;
+    }
+    delete &gone;
+}
+
 result<usize> unix_socket::receive_stream(socket_message& message, u32 flags) {
     const bool peek = (flags & message_flag::peek) != 0;
     const bool all = (flags & message_flag::wait_all) != 0;
     const u64 until = receive_deadline();
     usize done = 0;
     lock_guard reading(_read_lock);
-    usize skip = 0;
+    unix_message* peeked = nullptr;
     while (message.data.remaining() != 0) {
-        unix_message* front;
-        {
-            lock_guard guard(_queue_lock);
-            front = _messages.front();
-            for (usize over = skip; peek && front != nullptr && over >= front->data->size();) {
-                over -= front->data->size();
-                front = _messages.next(*front);
-            }
+        bool at_mark = false;
+        unix_message* const front = next_to_read(peeked, peek, done != 0, at_mark);
+        if (at_mark) {
+            break;
         }
         if (front == nullptr) {
             if (done != 0 && (!all || peek || _read_shut)) {
@@ -294,23 +315,15 @@ result<usize> unix_socket::receive_stream(socket_message& message, u32 flags) {
         report(*front, message, peek);
         done += copied;
         if (peek) {
-            skip += front->data->size();
-            if (has_files) {
-                break;
+            peeked = front;
+        } else {
+            front->files.clear();
+            front->data->drop_front(copied);
+            if (front->data->size() == 0) {
+                drop_message(*front);
             }
-            continue;
+            taken(copied);
         }
-        front->files.clear();
-        front->data->drop_front(copied);
-        if (front->data->size() == 0) {
-            {
-                lock_guard guard(_queue_lock);
-                list<unix_message, &unix_message::link>::remove(*front);
-                --_queued_count;
-            }
-            delete front;
-        }
-        taken(copied);
         if (has_files) {
             break;
         }
@@ -350,12 +363,7 @@ result<usize> unix_socket::receive_packet(socket_message& message, u32 flags) {
     report(*front, message, peek);
     message.flags |= size < whole ? message_flag::truncated : 0;
     if (!peek) {
-        {
-            lock_guard guard(_queue_lock);
-            list<unix_message, &unix_message::link>::remove(*front);
-            --_queued_count;
-        }
-        delete front;
+        drop_message(*front);
         taken(whole);
     }
     return (flags & message_flag::truncated) != 0 ? whole : size;
@@ -392,6 +400,7 @@ u32 unix_socket::poll_events() {
     {
         lock_guard guard(_queue_lock);
         events |= _messages.empty() ? 0 : in | rdnorm;
+        events |= _urgent != nullptr ? pri : 0;
     }
     events |= _read_shut ? in | rdnorm | rdhup : 0;
     events |= _read_shut && _write_shut ? hangup : 0;

@@ -318,7 +318,7 @@ void unix_socket::close() {
     bool unread;
     {
         lock_guard queue_guard(_queue_lock);
-        unread = !_messages.empty();
+        unread = first_unread() != nullptr;
     }
     {
         lock_guard guard(family_lock);

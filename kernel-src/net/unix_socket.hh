@@ -56,6 +56,7 @@ public:
     result<usize> get_option(i32 level, i32 name, std::span<std::byte> value) override;
     result<usize> bytes_to_read() override;
     result<usize> bytes_unsent() override;
+    result<bool> at_mark() override;
     u32 poll_events() override;
     void close() override;
 
@@ -73,8 +74,9 @@ private:
     void link_peers(unix_socket& other);
     ref<unix_socket> peer();
     bool has_room() const;
-    void enqueue(unique<unix_message> message);
-    result<void> send_one(unix_socket& to, unique<unix_message>& message, bool nonblocking, u64 until);
+    void enqueue(unique<unix_message> message, bool urgent = false);
+    result<void> send_one(unix_socket& to, unique<unix_message>& message, bool nonblocking, u64 until,
+                          bool urgent = false);
     result<usize> send_stream(socket_message& message, u32 flags);
     result<usize> send_packet(socket_message& message, u32 flags);
     result<unique<unix_message>> make_message(socket_message& from, usize size);
@@ -82,6 +84,13 @@ private:
     result<usize> receive_stream(socket_message& message, u32 flags);
     result<usize> receive_packet(socket_message& message, u32 flags);
     result<void> wait_readable(u32 flags, u64 until);
+    void drop_message(unix_message& gone);
+    // net/unix_urgent.cc.
+    result<void> send_urgent(unix_socket& to, socket_message& message);
+    result<usize> receive_urgent(socket_message& message, u32 flags);
+    unix_message* first_unread() const;
+    unix_message* next_to_read(unix_message* after, bool peek, bool any_read, bool& at_end);
+    bool has_readable(bool peek) const;
     void report(const unix_message& from, socket_message& to, bool peek);
     void taken(usize bytes);
     void drop_messages();
@@ -102,6 +111,9 @@ private:
     mutex _read_lock;
     mutable spinlock _queue_lock;
     list<unix_message, &unix_message::link> _messages;
+    // One of them: the last byte that came with MSG_OOB, until it was taken or passed over. What was
+    // taken stays as an empty message, since a read stops there.
+    unix_message* _urgent = nullptr;
     usize _queued_bytes = 0;
     u32 _queued_count = 0;
     std::atomic<bool> _read_shut{false};
