@@ -3,6 +3,7 @@
 // Lock: an irq spin lock for the settings and the count, which the timer interrupt changes.
 #pragma once
 
+#include "core/clock_step.hh"
 #include "core/timer.hh"
 #include "fs/file.hh"
 
@@ -10,12 +11,17 @@ namespace kiln {
 
 class timerfd_file final : public file {
 public:
-    timerfd_file(i32 clock, u32 flags) : file(flags), clock_id(clock), _timer(&on_expiry, *this) {}
-    ~timerfd_file() override { cancel_timer(_timer); }
+    // `on_wall_clock`: its clock may be stepped.
+    timerfd_file(i32 clock, bool on_wall_clock, u32 flags);
+    ~timerfd_file() override;
 
     // The first expiry in nanoseconds since boot, `never` to disarm; then every `interval`, 0 for
-    // once.
-    void set(u64 deadline, u64 interval);
+    // once. An absolute time of the wall clock follows its steps, and may be cancelled by one.
+    struct kind {
+        bool absolute = false;
+        bool cancelled_by_step = false;
+    };
+    void set(u64 deadline, u64 interval, kind of);
     struct setting {
         u64 left;
         u64 interval;
@@ -37,7 +43,14 @@ private:
         timerfd_file& owner;
     };
 
+    struct owned_listener : step_listener {
+        owned_listener(step_function function, timerfd_file& file)
+            : step_listener(function), owner(file) {}
+        timerfd_file& owner;
+    };
+
     static void on_expiry(timer& expired);
+    static void on_step(step_listener& listener, u64 by);
     u64 take_count();
     // Counts what has expired until now and sets the next deadline; `_lock` is held.
     void catch_up(u64 time);
@@ -48,6 +61,10 @@ private:
     u64 _deadline = never;
     u64 _interval = 0;
     std::atomic<u64> _count{0};
+    owned_listener _listener;
+    const bool _on_wall_clock;
+    kind _kind;  // _setting
+    std::atomic<bool> _cancelled{false};
     wait_queue _waiters;
 };
 

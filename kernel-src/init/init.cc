@@ -8,6 +8,7 @@
 
 #include "arch/x86_64/clock.hh"
 #include "arch/x86_64/paging.hh"
+#include "arch/x86_64/rtc.hh"
 #include "arch/x86_64/trap_frame.hh"
 #include "core/app_config.hh"
 #include "core/clock.hh"
@@ -148,6 +149,7 @@ void start_program(const program_start& start, std::string_view path) {
     first->owner = made.value();
     set_comm(*first, path.substr(path.rfind('/') + 1));
     clock_refine();
+    start_rtc_settling();
     report_started();
     start_control_channel();
     start_thread(*made.value());

@@ -48,8 +48,9 @@ SYSCALL(timerfd_create, i32 clock, u32 flags) {
         case clock_id::boottime_alarm: break;
         default: return err::inval;
     }
-    ref<file> made =
-        TRY(make_ref<timerfd_file>(clock, open_flag::rdwr | (flags & open_flag::nonblock)));
+    const bool on_wall_clock = clock == clock_id::realtime || clock == clock_id::realtime_alarm;
+    ref<file> made = TRY(make_ref<timerfd_file>(clock, on_wall_clock,
+                                                open_flag::rdwr | (flags & open_flag::nonblock)));
     return TRY(install_descriptor(std::move(made), cloexec(flags)));
 }
 
@@ -71,7 +72,6 @@ result<void> tell_setting(timerfd_file& of, u64 address) {
 
 }  // namespace
 
-// Settings of the clock do not cancel a timer (TFD_TIMER_CANCEL_ON_SET is accepted).
 SYSCALL(timerfd_settime, int fd, u32 flags, u64 new_address, u64 old_address) {
     constexpr u32 absolute = 1, cancel_on_set = 2;
     if ((flags & ~(absolute | cancel_on_set)) != 0) {
@@ -90,7 +90,9 @@ SYSCALL(timerfd_settime, int fd, u32 flags, u64 new_address, u64 old_address) {
         const clock_choice clock = TRY(choose_clock(timer.clock_id));
         deadline = (flags & absolute) != 0 ? deadline_on(clock, value) : deadline_after(value);
     }
-    timer.set(deadline, interval);
+    timer.set(deadline, interval,
+              {.absolute = (flags & absolute) != 0,
+               .cancelled_by_step = (flags & (absolute | cancel_on_set)) == (absolute | cancel_on_set)});
     return 0;
 }
 

@@ -9,6 +9,7 @@
 // again when as much time could have been used by all CPUs together.
 #include "linux/posix_timers.hh"
 
+#include "core/clock_step.hh"
 #include "core/mutex.hh"
 #include "core/thread.hh"
 #include "core/timer.hh"
@@ -233,6 +234,7 @@ struct posix_timer : interval_timer {
     posix_timer() : interval_timer(&expire) { entry.taken = &signal_taken; }
 
     i32 id = 0;
+    clock_choice chosen{clock_kind::since_boot};  // what it was made for; `clock` is what runs it
     notification notify = notification::signal;
     i32 target_tid = 0;
     queued_signal entry;
@@ -374,6 +376,33 @@ void quiesce(posix_timer& which) {
     }
 }
 
+// A duration on the wall clock is not changed by its steps.
+clock_choice clock_of_durations(const clock_choice& chosen) {
+    return chosen.kind == clock_kind::wall ? clock_choice{clock_kind::since_boot} : chosen;
+}
+
+// Timers that wait for a moment of the wall clock are due sooner.
+void on_clock_step(step_listener&, u64) {
+    lock_guard serial(timers_mutex);
+    for (const unique<posix_timer>& each : timers) {
+        if (!each || each->clock.kind != clock_kind::wall) {
+            continue;
+        }
+        irq_guard guard(the_process().signal_lock);
+        if (each->expires != 0 && !each->queued && each->notify != notification::none) {
+            arm_hardware(*each, 0);
+        }
+    }
+}
+
+void listen_for_steps() {
+    static constinit step_listener listener(&on_clock_step);
+    static constinit std::atomic<bool> listens{false};
+    if (!listens.exchange(true)) {
+        add_step_listener(listener);
+    }
+}
+
 }  // namespace
 
 SYSCALL(timer_create, i32 clock, user_ptr<user_sigevent> event_from, user_ptr<i32> id_to) {
@@ -384,13 +413,16 @@ SYSCALL(timer_create, i32 clock, user_ptr<user_sigevent> event_from, user_ptr<i3
     if (choice.kind == clock_kind::thread_cpu && choice.tid == 0) {
         choice.tid = current_task()->tid;
     }
+    if (choice.kind == clock_kind::wall) {
+        listen_for_steps();
+    }
     user_sigevent event{.value = 0, .signo = signo::alrm, .notify = 0};
     if (event_from) {
         event = TRY(event_from.read());
     }
     unique<posix_timer> made = TRY(make_unique<posix_timer>());
     TRY(configure(*made, event));
-    made->clock = choice;
+    made->clock = made->chosen = choice;
     lock_guard serial(timers_mutex);
     made->id = TRY(free_number());
     made->entry.info.timer.id = made->id;
@@ -426,6 +458,7 @@ SYSCALL(timer_settime, i32 id, i32 flags, user_ptr<user_itimerspec> from,
         which.last_overrun = 0;
         if (value != 0) {
             const bool absolute = (flags & 1) != 0;  // TIMER_ABSTIME
+            which.clock = absolute ? which.chosen : clock_of_durations(which.chosen);
             which.expires = absolute ? value : read_clock_locked(which.clock) + value;
             if (which.notify != notification::none) {
                 arm_hardware(which, 0);

@@ -2,6 +2,7 @@
 //
 // Clocks and sleeping. Programs read the common clocks through the vDSO; these are for the others, and
 // for programs without it. Context: application threads.
+#include "core/clock_step.hh"
 #include "core/thread.hh"
 #include "linux/clocks.hh"
 #include "linux/process.hh"
@@ -98,6 +99,38 @@ bool sleep_until(u64 deadline) {
     }
     return true;
 }
+
+namespace {
+
+// Wakes a sleeper, who looks again when its moment is.
+struct step_waker : step_listener {
+    step_waker() : step_listener(&on_step_of_clock), sleeper(current_thread()) {
+        add_step_listener(*this);
+    }
+    ~step_waker() { remove_step_listener(*this); }
+    static void on_step_of_clock(step_listener& listener, u64) {
+        unpark(static_cast<step_waker&>(listener).sleeper);
+    }
+    thread& sleeper;
+};
+
+// Until the clock shows `time`; false when a signal came first.
+bool sleep_on_clock(const clock_choice& clock, u64 time) {
+    if (clock.kind != clock_kind::wall) {
+        return sleep_until(deadline_on(clock, time));
+    }
+    step_waker waker;
+    for (u64 deadline = deadline_on(clock, time); now() < deadline;
+         deadline = deadline_on(clock, time)) {
+        if (interrupted()) {
+            return false;
+        }
+        park_interruptible(deadline);
+    }
+    return true;
+}
+
+}  // namespace
 
 SYSCALL(clock_gettime, i32 id, user_ptr<user_timespec> to) {
     const clock_choice clock = TRY(choose_clock(id));
@@ -268,7 +301,7 @@ SYSCALL(clock_nanosleep, i32 id, i32 flags, u64 time_address, u64 remaining_addr
     if (!absolute) {
         return sleep_relative(deadline_after(time), remaining_address);
     }
-    if (sleep_until(deadline_on(clock, time))) {
+    if (sleep_on_clock(clock, time)) {
         return 0;
     }
     return err::restart_nohand;

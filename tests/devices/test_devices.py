@@ -65,21 +65,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def kernel() -> str:
-    """A built kernel."""
-    chosen = os.environ.get("KILN_KERNEL")
-    if chosen:
-        return chosen
-    built = TOP / "build/kernel"
-    for command in (
-        ["cmake", "-S", TOP / "kernel-src", "-B", built, "-G", "Ninja"],
-        ["ninja", "-C", built],
-    ):
-        subprocess.run(command, check=True, capture_output=True, timeout=600)
-    return str(built / "kiln.elf")
-
-
 @pytest.fixture
 def wrapper(tmp_path: Path) -> Path:
     """A program that can be named as QEMU and rewrites its command line."""

@@ -1,18 +1,21 @@
 // The TSC as a clock of nanoseconds since boot.
 //
 // The state is the page that the program's vDSO reads too (core/vdso_data.hh), under its sequence count;
-// the only writer is clock_init, later clock_refine, on one CPU at a time. Where nobody tells the TSC's frequency it is measured twice: quickly at boot (half
-// a millisecond, good to some per mille), then over the whole time since, which costs no waiting.
+// the only writer is clock_init, later clock_refine and after that step_realtime, on one CPU at a time.
+// Where nobody tells the TSC's frequency it is measured twice: quickly at boot (half a millisecond, good
+// to some per mille), then over the whole time since, which costs no waiting.
 #include "arch/x86_64/clock.hh"
 
 #include <algorithm>
 
 #include "arch/x86_64/apic.hh"
-#include "arch/x86_64/hypervisor.hh"
+#include "arch/x86_64/kvm_clock.hh"
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/paging.hh"
 #include "arch/x86_64/ports.hh"
+#include "arch/x86_64/rtc.hh"
 #include "core/clock.hh"
+#include "core/clock_step.hh"
 #include "core/log.hh"
 #include "core/page.hh"
 #include "core/spinlock.hh"
@@ -44,6 +47,7 @@ struct paired_reading {
 };
 constinit paired_reading first_reading{};
 constinit bool frequency_is_exact = false;
+constinit bool wall_is_exact = false;
 
 constexpr u64 acpi_timer_hertz = 3'579'545;
 constexpr u64 pit_hertz = 1'193'182;
@@ -149,32 +153,6 @@ u64 multiplier_for(u64 ticks, u64 ns) {
     return multiply_divide(ns, u64{1} << 32, ticks);
 }
 
-// KVM's clock page (Linux Documentation/virt/kvm/x86/msr.rst, MSR_KVM_SYSTEM_TIME_NEW).
-u64 frequency_from_kvmclock() {
-    constexpr u32 system_time_msr = 0x4b56'4d01;
-    struct clock_page {
-        u32 version, pad;
-        u64 tsc_timestamp, system_time;
-        u32 multiplier;
-        i8 shift;
-        u8 flags, padding[2];
-    };
-    alignas(64) static constinit clock_page shared{};
-    if (hypervisor_leaf("KVMKVMKVM\0\0\0") == 0 ||
-        (cpuid(0x4000'0001).eax & 1u << 3) == 0) {
-        return 0;
-    }
-    write_msr(system_time_msr, virt_to_phys(&shared) | 1);
-    const u32 multiplier = *const_cast<volatile u32*>(&shared.multiplier);
-    const int shift = shared.shift;
-    write_msr(system_time_msr, 0);
-    if (multiplier == 0) {
-        return 0;
-    }
-    const u64 unshifted = (ns_per_s << 32) / multiplier;
-    return shift < 0 ? unshifted << -shift : unshifted >> shift;
-}
-
 u64 frequency_from_cpuid() {
     if ((cpuid(1).ecx & 1u << 31) != 0 && cpuid(0x4000'0000).eax >= 0x4000'0010) {
         if (const u64 khz = cpuid(0x4000'0010).eax; khz != 0) {
@@ -204,44 +182,12 @@ void set_clock(u64 base_tsc, u64 base_ns, u64 multiplier) {
     interrupts_restore(saved);
 }
 
-u64 from_bcd(u8 value, bool binary) {
-    return binary ? value : value % 16 + value / 16 * 10;
-}
-
-u8 read_cmos(u8 index) {
-    out8(0x70, index);
-    return in8(0x71);
-}
-
-u64 days_from_civil(u64 year, u64 month, u64 day) {
-    // Years counted from March, so that the leap day comes last.
-    const u64 shifted_year = month > 2 ? year : year - 1;
-    const u64 shifted_month = (month + 9) % 12;
-    const u64 day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    return shifted_year * 365 + shifted_year / 4 - shifted_year / 100 + shifted_year / 400 +
-           day_of_year - 719'468;
-}
-
-// The battery clock: seconds since the epoch. Its registers change once a second; two equal readings
-// are a good one (MC146818 data sheet).
-u64 read_rtc() {
-    struct reading {
-        u8 second, minute, hour, day, month, year;
-        bool operator==(const reading&) const = default;
-    };
-    auto read_all = [] {
-        return reading{read_cmos(0), read_cmos(2), read_cmos(4),
-                       read_cmos(7), read_cmos(8), read_cmos(9)};
-    };
-    reading value = read_all();
-    for (reading again = read_all(); !(again == value); again = read_all()) {
-        value = again;
-    }
-    const bool binary = (read_cmos(0xb) & 4) != 0;
-    const u64 days = days_from_civil(2000 + from_bcd(value.year, binary),
-                                     from_bcd(value.month, binary), from_bcd(value.day, binary));
-    return days * 86'400 + from_bcd(value.hour & 0x7f, binary) * 3600 +
-           from_bcd(value.minute, binary) * 60 + from_bcd(value.second, binary);
+void set_realtime_offset(u64 offset) {
+    const u64 saved = interrupts_save_and_disable();
+    begin_vdso_update(the_vdso_data());
+    the_vdso_data().realtime_offset = offset;
+    end_vdso_update(the_vdso_data());
+    interrupts_restore(saved);
 }
 
 void measure_quickly() {
@@ -299,7 +245,7 @@ u64 tsc_at(u64 time) {
 }
 
 void clock_init() {
-    u64 hertz = frequency_from_kvmclock();
+    u64 hertz = kvm_tsc_frequency();
     if (hertz == 0) {
         hertz = frequency_from_cpuid();
     }
@@ -310,11 +256,22 @@ void clock_init() {
         measure_quickly();
     }
     measure_apic_timer();
-    // The battery clock counts whole seconds: in the middle of one the error is smallest.
-    const u64 offset = read_rtc() * ns_per_s + ns_per_s / 2 - now();
-    begin_vdso_update(the_vdso_data());
-    the_vdso_data().realtime_offset = offset;
-    end_vdso_update(the_vdso_data());
+    const u64 told = kvm_wall_time();
+    wall_is_exact = told != 0;
+    // The battery clock's second has begun some time ago; how long, start_rtc_settling finds out.
+    set_realtime_offset((told != 0 ? told : rtc_seconds() * ns_per_s) - now());
+}
+
+bool realtime_is_exact() {
+    return wall_is_exact;
+}
+
+void step_realtime(u64 offset) {
+    const u64 before = the_vdso_data().realtime_offset;
+    if (offset > before) {
+        set_realtime_offset(offset);
+        tell_of_step(offset - before);
+    }
 }
 
 void clock_refine() {
