@@ -1,4 +1,4 @@
-"""The strict EC2 server, one for all tests of this folder, empty again before each."""
+"""What the tests of this folder share: the strict EC2 server, and VirtualBox, empty for each."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ sys.path.insert(
     subprocess.run([TOP / "tools/tree"], check=True, capture_output=True, text=True).stdout.strip(),
 )
 
+from tests.publish.virtualbox import PROGRAM, end_server, own_environment
+from tests.publish.virtualbox import Rig as VirtualBox
 from tests.rigs.ec2.rig import KEY, REGION, SECRET, Rig
 
 
@@ -55,3 +57,15 @@ def _own_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def vbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualBox]:
+    """The real VirtualBox, empty."""
+    if not PROGRAM.exists():
+        pytest.fail(f"There is no VirtualBox at {PROGRAM}; build it first: make rigs")
+    own = own_environment(tmp_path)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    yield VirtualBox(tmp_path).prepare()
+    end_server(own["VBOX_IPC_SOCKETID"])

@@ -1,0 +1,214 @@
+# Copyright (c) 2026, the Kiln authors
+# BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
+"""What there is to import: an OVA or a disk, its digest, and the hardware that it asks for.
+
+An OVA is verified before VirtualBox sees it: each file against the manifest (DSP0243, 5.1), and
+that none is cut short. VirtualBox takes an OVA without a manifest; so it is here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tarfile
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import PublishError
+from ansible_collections.kiln.unikernel.plugins.module_utils._store import digest_file
+
+_MAGIC = {b"KDMV": "vmdk", b"cone": "vhd", b"<<< ": "vdi"}
+_OTHERS = {
+    b"QFI\xfb": "a qcow2 image",
+    b"vhdx": "a VHDX",
+    b"\x1f\x8b\x08\x00": "compressed by gzip",
+    b"\xfd7zX": "compressed by xz",
+    b"(\xb5/\xfd": "compressed by zstd",
+}
+_LINE = re.compile(r"^(SHA\d+)\s?\((.+)\)\s?=\s*([0-9A-Fa-f]+)$")
+# CIM_ResourceAllocationSettingData.ResourceType
+_CPU, _MEMORY, _ETHERNET, _CONTROLLERS = "3", "4", "10", ("5", "6", "20")
+# ResourceSubType, in lower case → the word that our options have for it.
+ADAPTERS = {"e1000": "e1000", "virtionet": "virtio", "pcnet32": "pcnet"}
+CONTROLLERS = {"ahci": "ahci", "lsilogic": "lsilogic", "virtioscsi": "virtio-scsi"}
+
+
+@dataclass(frozen=True)
+class Package:
+    """A file to import; `asked` is hardware that an OVA asks for, by our options' names."""
+
+    path: Path
+    kind: str
+    digest: str
+    size: int
+    modified: int
+    description: str = ""
+    asked: dict[str, str | int] = field(default_factory=dict)
+
+    def check_unchanged(self) -> None:
+        """Fails when the file is not the one that was read."""
+        state = _stat(self.path)
+        if (state.st_size, state.st_mtime_ns) != (self.size, self.modified):
+            raise PublishError(
+                f"{self.path} has changed while it was being imported; nothing was registered. Let "
+                "whatever writes it come to its end, and run this again."
+            )
+
+
+def examine(path: Path) -> Package:
+    """Reads a file whole; fails for what VirtualBox cannot have."""
+    state = _stat(path)
+    kind = _kind_of(path, state.st_size)
+    description, asked = _read_ova(path) if kind == "ova" else ("", {})
+    package = Package(
+        path, kind, digest_file(path), state.st_size, state.st_mtime_ns, description, asked
+    )
+    package.check_unchanged()
+    return package
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as problem:
+        raise PublishError(f"The image {path} cannot be read: {problem.strerror}.") from None
+
+
+def _kind_of(path: Path, size: int) -> str:
+    if not path.is_file():
+        raise PublishError(f"{path} is not a file; `path` names an OVA or a disk.")
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(512)
+            stream.seek(max(0, size - 512))
+            tail = stream.read(512)
+    except OSError as problem:
+        raise PublishError(f"The image {path} cannot be read: {problem.strerror}.") from None
+    if head[257:262] == b"ustar":
+        return "ova"
+    if head[:4] in _MAGIC:
+        return _MAGIC[head[:4]]
+    if tail[:8] == b"conectix":
+        return "vhd"
+    other = _OTHERS.get(head[:4])
+    if other:
+        raise PublishError(
+            f"{path} is {other}; VirtualBox gets an OVA, a raw disk, a VDI, a VMDK or a VHD: bake "
+            "it with one of these among its `formats`."
+        )
+    if not size or size % 512:
+        raise PublishError(
+            f"{path} has {size} bytes, which is neither an OVA nor a whole number of 512-byte "
+            "sectors above zero; it is cut short or not a disk image."
+        )
+    return "raw"
+
+
+def cut_short(path: Path) -> PublishError:
+    """The sentence for an archive that ends too early."""
+    return PublishError(f"The OVA {path} is cut short; make or fetch it again.")
+
+
+def _read_ova(path: Path) -> tuple[str, dict[str, str | int]]:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            first = archive.next()
+            if first is None or not first.name.endswith(".ovf"):
+                raise PublishError(f"{path} does not begin with an OVF descriptor: it is no OVA.")
+            stream = archive.extractfile(first)
+            text = stream.read() if stream else b""
+        root = ET.fromstring(text)
+    except (tarfile.TarError, OSError):
+        raise cut_short(path) from None
+    except ET.ParseError as problem:
+        raise PublishError(f"The OVF descriptor in {path} is not XML: {problem}.") from None
+    return _annotation(root), _asked(root)
+
+
+def _annotation(root: ET.Element) -> str:
+    return next((each.text or "" for each in root.iter() if _local(each) == "Annotation"), "")
+
+
+def _local(element: ET.Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def _asked(root: ET.Element) -> dict[str, str | int]:
+    """The hardware of its first machine; a word that we have no option for is kept as it is."""
+    asked: dict[str, str | int] = {}
+    names = ("Item", "StorageItem", "EthernetPortItem")
+    for item in (each for each in root.iter() if _local(each) in names):
+        facts = {_local(each): (each.text or "").strip() for each in item}
+        kind, subtype = facts.get("ResourceType"), facts.get("ResourceSubType", "")
+        if kind == _CPU:
+            asked.setdefault("cpus", int(facts.get("VirtualQuantity", "1")))
+        elif kind == _MEMORY:
+            asked.setdefault("memory", _mebibytes(facts))
+        elif kind == _ETHERNET and subtype:
+            asked.setdefault("network_adapter", ADAPTERS.get(subtype.lower(), subtype))
+        elif kind in _CONTROLLERS and subtype:
+            asked.setdefault("controller", CONTROLLERS.get(subtype.lower(), subtype))
+    return asked
+
+
+def _mebibytes(facts: dict[str, str]) -> int:
+    """Memory by its unit, DSP0004's programmatic units; those in use are bytes by powers of two."""
+    power = re.search(r"2\s*\^\s*(\d+)", facts.get("AllocationUnits", "byte * 2^20"))
+    amount = int(facts.get("VirtualQuantity", "0")) << int(power[1] if power else 0)
+    return amount >> 20
+
+
+def verify(package: Package) -> None:
+    """Holds the files of an OVA against its manifest."""
+    if package.kind != "ova":
+        return
+    try:
+        with tarfile.open(package.path, "r:") as archive:
+            _verify(package.path, archive)
+    except (tarfile.TarError, EOFError):
+        raise cut_short(package.path) from None
+
+
+def _verify(path: Path, archive: tarfile.TarFile) -> None:
+    wanted: dict[str, tuple[str, str]] = {}
+    found: dict[str, dict[str, str]] = {}
+    ends_at = 0
+    for member in archive:
+        ends_at = member.offset_data + member.size
+        stream = archive.extractfile(member) if member.isfile() else None
+        if stream is None:
+            continue
+        if member.name.endswith(".mf"):
+            wanted = dict(_manifest(path, stream.read()))
+            continue
+        states = {name: hashlib.new(name) for name in ("sha1", "sha256", "sha512")}
+        while chunk := stream.read(1 << 20):
+            for state in states.values():
+                state.update(chunk)
+        found[member.name] = {name: state.hexdigest() for name, state in states.items()}
+    if path.stat().st_size < ends_at:
+        raise cut_short(path)
+    for name, (algorithm, digest) in wanted.items():
+        if name not in found:
+            raise PublishError(
+                f"The manifest in {path} names {name}, which is not in it; make or fetch it again."
+            )
+        if found[name][algorithm] != digest:
+            raise PublishError(
+                f"{name} in {path} does not have the digest that the manifest says "
+                f"({algorithm.upper()} {digest[:12]}, found {found[name][algorithm][:12]}): it was "
+                "changed or damaged; make or fetch it again."
+            )
+
+
+def _manifest(path: Path, text: bytes) -> list[tuple[str, tuple[str, str]]]:
+    lines = []
+    for line in text.decode("utf-8", "replace").splitlines():
+        found = _LINE.match(line.strip())
+        if found and found[1].lower() in ("sha1", "sha256", "sha512"):
+            lines.append((found[2], (found[1].lower(), found[3].lower())))
+        elif line.strip():
+            raise PublishError(f"The manifest in {path} cannot be understood: '{line.strip()}'.")
+    return lines
