@@ -39,9 +39,9 @@ test-all: ## All tests, the long ones too
 
 test-publish: rigs ## All tests of publishing
 	@$(cd) tools/setup test
-	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox pipeline
+	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox vsphere vsphere-long pipeline
 
-rigs: ## Build, once, what publishing is tested against (VirtualBox in a Debian root, as root)
+rigs: ## Build, once, what publishing is tested against (vCenter simulator; VirtualBox, as root)
 	@$(cd) tools/setup rigs
 	@$(cd) tools/rigs
 

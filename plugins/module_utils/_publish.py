@@ -79,6 +79,12 @@ def carry_out(plan: Plan, verbs: dict[str, Callable[[Step], None]], parallel: in
         at_once(lambda step: verbs[step.verb](step), steps, parallel)
 
 
+def in_turn(plan: Plan, verbs: dict[str, Callable[[Step], None]]) -> None:
+    """Takes the steps one after the other, in this thread; the first failure ends it."""
+    for step in sorted(plan.steps, key=lambda step: step.stage):
+        verbs[step.verb](step)
+
+
 def at_once(
     call: Callable[[Item], Result], items: Iterable[Item], parallel: int = 8
 ) -> list[Result]:

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: the strict EC2 server, and VirtualBox, empty for each."""
+"""What the tests of this folder share: the strict servers, and VirtualBox, empty for each."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ sys.path.insert(
     subprocess.run([TOP / "tools/tree"], check=True, capture_output=True, text=True).stdout.strip(),
 )
 
+from tests.publish.ova import make_ova
 from tests.publish.virtualbox import PROGRAM, end_server, own_environment
 from tests.publish.virtualbox import Rig as VirtualBox
+from tests.publish.vsphere import Vsphere
 from tests.rigs.ec2.rig import KEY, REGION, SECRET, Rig
+from tests.rigs.vsphere.rig import Rig as Vcenter
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -69,3 +72,31 @@ def vbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualBox
         monkeypatch.setenv(name, value)
     yield VirtualBox(tmp_path).prepare()
     end_server(own["VBOX_IPC_SOCKETID"])
+
+
+@pytest.fixture
+def vcenter() -> Iterator[Vcenter]:
+    rig = Vcenter()
+    yield rig
+    rig.stop()
+
+
+@pytest.fixture
+def vsphere(vcenter: Vcenter, tmp_path: Path) -> Vsphere:
+    return Vsphere(vcenter, tmp_path / "a store")
+
+
+@pytest.fixture
+def ova(tmp_path: Path) -> Path:
+    return make_ova(tmp_path / "one.ova", b"one", blocks=12)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    return make_ova(tmp_path / "two.ova", b"two")
+
+
+@pytest.fixture(autouse=True)
+def _no_vcenter_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("VMWARE_")]:
+        monkeypatch.delenv(name)

@@ -1,24 +1,14 @@
-"""The EXAMPLES of the modules, as they are documented, run against the strict server."""
+"""The EXAMPLES of the modules for EC2, as they are documented, run against the strict server."""
 
 from __future__ import annotations
 
-import importlib
-import os
-import subprocess
 import sys
-from pathlib import Path
 
-import yaml
-
-from tests.publish.modules import MODULES, make_disk
-
-TOP = Path(__file__).resolve().parents[2]
+from tests.publish.modules import make_disk
+from tests.publish.play import run_play, tasks
 
 
 def test_the_examples_run(rig, tmp_path):
-    def tasks(name: str) -> list:
-        return yaml.safe_load(importlib.import_module(f"{MODULES}.{name}").EXAMPLES)
-
     publish, remove = tasks("ec2_image")
     promote, roll_back = tasks("ec2_channel")
     publish["register"] = "published"
@@ -34,22 +24,6 @@ def test_the_examples_run(rig, tmp_path):
         "module_defaults": {"group/kiln.unikernel.ec2": {"endpoint_url": rig.url}},
         "tasks": [*chain, *tasks("ec2_retention"), remove],
     }
-    (tmp_path / "play.yml").write_text(yaml.safe_dump([play], sort_keys=False))
-    env = dict(
-        os.environ,
-        ANSIBLE_COLLECTIONS_PATH=str(TOP / "build/tree"),
-        ANSIBLE_HOME=str(tmp_path / "home"),
-        KILN_CACHE=str(tmp_path / "store"),
-        LC_ALL="C.UTF-8",
-    )
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "play.yml"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = run_play(play, tmp_path)
     # Published and promoted twice, rolled back, removed; nothing is old enough for retention.
-    assert "changed=6" in done.stdout, done.stdout
+    assert "changed=6" in said, said

@@ -1,0 +1,1 @@
+"""A vCenter for tests; see rig.py."""
