@@ -8,6 +8,7 @@
 #include "lib/vector.hh"
 #include "linux/path_arguments.hh"
 #include "linux/syscall.hh"
+#include "linux/task.hh"
 #include "linux/vector_arguments.hh"
 #include "net/socket.hh"
 
@@ -138,6 +139,12 @@ result<usize> copy_bytes(endpoint& from, endpoint& to, usize count) {
     return done;
 }
 
+// For /proc/self/io; splice and its like are not counted there.
+void count_transfer(usize count) {
+    current_task()->reads.add(count);
+    current_task()->writes.add(count);
+}
+
 result<i64> finish(endpoint& from, endpoint& to, usize count) {
     TRY(from.end());
     TRY(to.end());
@@ -190,6 +197,7 @@ SYSCALL(sendfile, int out_fd, int in_fd, u64 offset_address, usize count) {
         return 0;
     }
     const usize done = TRY(send(from, to, count));
+    count_transfer(done);
     return finish(from, to, done);
 }
 
@@ -251,6 +259,7 @@ SYSCALL(copy_file_range, int in_fd, u64 in_offset, int out_fd, u64 out_offset, u
         return 0;
     }
     const usize done = TRY(copy_bytes(from, to, wanted));
+    count_transfer(done);
     return finish(from, to, done);
 }
 
@@ -312,7 +321,8 @@ SYSCALL(splice, int in_fd, u64 in_offset, int out_fd, u64 out_offset, usize coun
     ref<file> out = TRY(get_real_file(out_fd));
     endpoint from(std::move(in), in_offset);
     endpoint to(std::move(out), out_offset);
-    if ((from.pipe() != nullptr && from.has_offset()) || (to.pipe() != nullptr && to.has_offset())) {
+    if ((from.pipe() != nullptr && from.has_offset()) ||
+        (to.pipe() != nullptr && to.has_offset())) {
         return err::spipe;
     }
     TRY(to.fetch());
@@ -342,7 +352,8 @@ SYSCALL(tee, int in_fd, int out_fd, usize count, u32 flags) {
     return static_cast<i64>(TRY(pipe_buffer::transfer(*from, *to, count, nonblocking, true)));
 }
 
-// Copies; the pages stay the program's. Only the flag makes it non-blocking, not O_NONBLOCK, as on Linux.
+// Copies; the pages stay the program's. Only the flag makes it non-blocking, not O_NONBLOCK, as on
+// Linux.
 SYSCALL(vmsplice, int fd, u64 ranges, u64 count, u32 flags) {
     if ((flags & ~splice_known) != 0) {
         return err::inval;

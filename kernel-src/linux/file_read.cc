@@ -2,6 +2,7 @@
 #include "linux/descriptors.hh"
 #include "linux/path_arguments.hh"
 #include "linux/syscall.hh"
+#include "linux/task.hh"
 #include "linux/vector_arguments.hh"
 
 namespace kiln {
@@ -63,12 +64,25 @@ result<i64> at_own_position(file& open, Transfer transfer) {
     return static_cast<i64>(TRY(transfer(open.position)));
 }
 
+// For /proc/self/io.
+result<i64> count_read(result<i64> outcome) {
+    current_task()->reads.add(outcome.ok() ? static_cast<u64>(outcome.value()) : 0);
+    return outcome;
+}
+
+result<i64> count_write(result<i64> outcome) {
+    current_task()->writes.add(outcome.ok() ? static_cast<u64>(outcome.value()) : 0);
+    return outcome;
+}
+
 result<i64> read_into(file& open, io_vector& to) {
-    return at_own_position(open, [&](u64& position) { return open.read(to, position); });
+    return count_read(
+        at_own_position(open, [&](u64& position) { return open.read(to, position); }));
 }
 
 result<i64> write_from(file& open, io_vector& from) {
-    return at_own_position(open, [&](u64& position) { return open.write(from, position); });
+    return count_write(
+        at_own_position(open, [&](u64& position) { return open.write(from, position); }));
 }
 
 result<void> check_position(file& open, i64 offset) {
@@ -81,13 +95,15 @@ result<void> check_position(file& open, i64 offset) {
 result<i64> read_at_offset(file& open, io_vector& to, i64 offset) {
     TRY(check_position(open, offset));
     u64 position = static_cast<u64>(offset);
-    return static_cast<i64>(TRY(open.read(to, position)));
+    const result<usize> got = open.read(to, position);
+    return count_read(got.ok() ? result<i64>(static_cast<i64>(got.value())) : got.error());
 }
 
 result<i64> write_at_offset(file& open, io_vector& from, i64 offset) {
     TRY(check_position(open, offset));
     u64 position = static_cast<u64>(offset);
-    return static_cast<i64>(TRY(open.write(from, position)));
+    const result<usize> put = open.write(from, position);
+    return count_write(put.ok() ? result<i64>(static_cast<i64>(put.value())) : put.error());
 }
 
 }  // namespace

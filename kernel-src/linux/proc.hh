@@ -5,6 +5,12 @@
 
 namespace kiln {
 
+class text_sink;
+
+// /proc/meminfo and /proc/vmstat; proc_memory.cc.
+result<void> show_memory_figures(text_sink& to, u64 key);
+result<void> show_memory_events(text_sink& to, u64 key);
+
 result<void> add_process_views();  // /proc/<pid>
 result<void> add_system_views();   // the rest of /proc
 result<void> add_net_views();      // /proc/net

@@ -32,6 +32,11 @@ std::string_view name_of(const task_summary& of) {
     return {of.comm, __builtin_strlen(of.comm)};
 }
 
+// Whether the key is one of /proc/2/task/T/....
+bool is_of_thread(u64 key) {
+    return key_outer_number(key) != 0;
+}
+
 result<void> show_comm(text_sink& to, u64 key) {
     const task_summary summary = TRY(summarize_task(thread_of(key)));
     format(to, "{}\n", name_of(summary));
@@ -182,7 +187,7 @@ result<void> show_stat(text_sink& to, u64 key) {
     const memory_usage memory = the_address_space().usage();
     const program_layout& layout = the_address_space().layout;
     const cpu_times times =
-        tid == process_id && key_outer_number(key) == 0 ? process_cpu_times() : summary.times;
+        tid == process_id && !is_of_thread(key) ? process_cpu_times() : summary.times;
     const u64 resident = memory.resident_anonymous + memory.resident_file;
     const u64 user_ticks = (times.total - std::min(times.kernel, times.total)) / tick;
     const i64 priority = 20 + summary.sched.nice;
@@ -239,7 +244,11 @@ result<void> show_limits(text_sink& to, u64) {
         format(to, "{:25} ", line.name);
         show_limit_value(to, values.current);
         show_limit_value(to, values.maximum);
-        format(to, "{:10}\n", line.unit);
+        if (line.unit.empty()) {
+            to.put("\n");
+        } else {
+            format(to, "{:10}\n", line.unit);
+        }
     }
     return {};
 }
@@ -311,10 +320,39 @@ result<void> ignore_text(std::string_view, u64) {
     return {};
 }
 
-result<void> show_io(text_sink& to, u64) {
-    to.put(
-        "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n"
-        "cancelled_write_bytes: 0\n");
+// What reaches a disk is not known for each thread.
+result<void> show_io(text_sink& to, u64 key) {
+    const transfer_totals all = TRY(transfers_of(is_of_thread(key) ? thread_of(key) : 0));
+    format(to, "rchar: {}\nwchar: {}\nsyscr: {}\nsyscw: {}\n", all.bytes_read, all.bytes_written,
+           all.reads, all.writes);
+    to.put("read_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n");
+    return {};
+}
+
+// Time on a CPU, time spent waiting for one, and how often it ran; the last two are not counted.
+result<void> show_sched_stat(text_sink& to, u64 key) {
+    format(to, "{} 0 0\n", TRY(summarize_task(thread_of(key))).times.total);
+    return {};
+}
+
+result<void> show_wait_channel(text_sink& to, u64) {
+    to.put("0");
+    return {};
+}
+
+// Nobody has logged in.
+result<void> show_no_session(text_sink& to, u64) {
+    to.put("4294967295");
+    return {};
+}
+
+result<void> show_personality(text_sink& to, u64) {
+    format(to, "{:08x}\n", the_process().personality);
+    return {};
+}
+
+result<void> show_dump_filter(text_sink& to, u64) {
+    to.put("00000033\n");
     return {};
 }
 
@@ -428,6 +466,12 @@ constexpr pseudo_node nodes[] = {
     {.path = "*/mountinfo", .read = show_mount_info},
     {.path = "*/cgroup", .read = show_cgroup},
     {.path = "*/io", .read = show_io, .mode = 0400},
+    {.path = "*/schedstat", .read = show_sched_stat},
+    {.path = "*/wchan", .read = show_wait_channel},
+    {.path = "*/personality", .read = show_personality, .mode = 0400},
+    {.path = "*/loginuid", .read = show_no_session, .write = ignore_text},
+    {.path = "*/sessionid", .read = show_no_session},
+    {.path = "*/coredump_filter", .read = show_dump_filter, .write = ignore_text},
     {.path = "*/oom_score", .read = show_zero},
     {.path = "*/oom_score_adj", .read = show_zero, .write = ignore_text},
     {.path = "*/oom_adj", .read = show_zero, .write = ignore_text},
@@ -446,7 +490,15 @@ constexpr pseudo_node nodes[] = {
     {.path = "*/task/*/statm", .read = show_statm},
     {.path = "*/task/*/comm", .read = show_comm, .write = set_comm_text},
     {.path = "*/task/*/cmdline", .read = show_command_line},
+    {.path = "*/task/*/environ", .read = show_environment, .mode = 0400},
+    {.path = "*/task/*/auxv", .read = show_auxv, .mode = 0400},
     {.path = "*/task/*/maps", .read = show_maps},
+    {.path = "*/task/*/smaps", .read = show_smaps},
+    {.path = "*/task/*/limits", .read = show_limits},
+    {.path = "*/task/*/io", .read = show_io, .mode = 0400},
+    {.path = "*/task/*/schedstat", .read = show_sched_stat},
+    {.path = "*/task/*/oom_score", .read = show_zero},
+    {.path = "*/task/*/oom_score_adj", .read = show_zero, .write = ignore_text},
     {.path = "*/task/*/mounts", .read = show_mounts},
     {.path = "*/task/*/mountinfo", .read = show_mount_info},
     {.path = "*/task/*/cgroup", .read = show_cgroup},

@@ -1,71 +1,21 @@
 // kernel only: shows the machine.
 //
-// /proc outside the process: memory, CPUs, time, versions and the settings under /proc/sys that
+// /proc outside the process, but for memory (proc_memory.cc): CPUs, time, versions and the settings under /proc/sys that
 // programs read. Formats of Linux's Documentation/filesystems/proc.rst.
 #include "arch/x86_64/msr.hh"
 #include "core/clock.hh"
 #include "core/entropy.hh"
-#include "core/page.hh"
 #include "core/thread.hh"
 #include "fs/block_device.hh"
 #include "fs/fd_table.hh"
 #include "fs/pseudo_fs.hh"
-#include "fs/tmpfs.hh"
 #include "linux/proc.hh"
 #include "linux/process.hh"
-#include "mm/address_space.hh"
-#include "mm/page_cache.hh"
 
 namespace kiln {
 namespace {
 
 constexpr u64 tick = ns_per_s / 100;
-
-u64 kib(u64 pages) {
-    return pages * (page_size / KiB);
-}
-
-void memory_line(text_sink& to, std::string_view name, u64 pages) {
-    char label[32];
-    const usize length = format_to(label, "{}:", name);
-    format(to, "{:16}{:8} kB\n", std::string_view(label, length), kib(pages));
-}
-
-result<void> show_memory(text_sink& to, u64) {
-    const memory_figures memory = memory_now();
-    const memory_usage program = the_address_space().usage();
-    const u64 shared = shared_memory_pages();
-    const u64 cached = page_cache_pages();
-    memory_line(to, "MemTotal", memory.total_pages);
-    memory_line(to, "MemFree", memory.free_pages);
-    memory_line(to, "MemAvailable", memory.free_pages + cached);
-    memory_line(to, "Buffers", 0);
-    memory_line(to, "Cached", cached + shared);
-    memory_line(to, "SwapCached", 0);
-    memory_line(to, "Active", program.resident_anonymous);
-    memory_line(to, "Inactive", cached);
-    memory_line(to, "SwapTotal", 0);
-    memory_line(to, "SwapFree", 0);
-    memory_line(to, "Dirty", 0);
-    memory_line(to, "Writeback", 0);
-    memory_line(to, "AnonPages", program.resident_anonymous);
-    memory_line(to, "Mapped", program.resident_file);
-    memory_line(to, "Shmem", shared);
-    // What nobody else is counted for is the kernel's, and it gives nothing of it back.
-    const u64 counted = memory.free_pages + cached + shared + program.resident_anonymous;
-    const u64 own = memory.total_pages > counted ? memory.total_pages - counted : 0;
-    memory_line(to, "Slab", own);
-    memory_line(to, "SReclaimable", 0);
-    memory_line(to, "SUnreclaim", own);
-    memory_line(to, "PageTables", program.page_table_bytes / page_size);
-    memory_line(to, "CommitLimit", memory.total_pages);
-    memory_line(to, "Committed_AS", program.private_writable);
-    memory_line(to, "VmallocTotal", 0);
-    to.put(
-        "HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\n"
-        "HugePages_Surp:        0\nHugepagesize:       2048 kB\nHugetlb:               0 kB\n");
-    return {};
-}
 
 // --- CPUs ---
 
@@ -158,7 +108,8 @@ result<void> show_stat(text_sink& to, u64) {
                idle / cpu_count());
     }
     format(to,
-           "intr 0\nctxt 0\nbtime {}\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0\n",
+           "intr 0\nctxt 0\nbtime {}\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n"
+           "softirq 0 0 0 0 0 0 0 0 0 0 0\n",
            (realtime_now() - now()) / ns_per_s);
     return {};
 }
@@ -269,7 +220,8 @@ result<void> show_file_count(text_sink& to, u64) {
 }
 
 constexpr pseudo_node nodes[] = {
-    {.path = "meminfo", .read = show_memory},
+    {.path = "meminfo", .read = show_memory_figures},
+    {.path = "vmstat", .read = show_memory_events},
     {.path = "cpuinfo", .read = show_cpus},
     {.path = "stat", .read = show_stat},
     {.path = "uptime", .read = show_uptime},
@@ -369,7 +321,7 @@ constexpr pseudo_node sys_nodes[] = {
     {.path = "devices/system/node/has_memory", .read = show_text<zero>},
     {.path = "devices/system/node/node0/cpulist", .read = show_cpu_range},
     {.path = "devices/system/node/node0/cpumap", .read = show_node_cpus},
-    {.path = "devices/system/node/node0/meminfo", .read = show_memory},
+    {.path = "devices/system/node/node0/meminfo", .read = show_memory_figures},
     {.path = "devices/system/node/node0/distance", .read = show_text<hundred>},
     {.path = "kernel/mm/transparent_hugepage/enabled",
      .read = show_text<madvise_text>,

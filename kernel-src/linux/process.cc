@@ -93,6 +93,7 @@ bool leave_table(process& self, task& leaving, int status) {
     self.dead.push_back(leaving);
     self.dead_cpu_total += used.total;
     self.dead_cpu_kernel += used.kernel;
+    self.dead_transfers.add(leaving);
     if (leaving.tid == process_id) {
         self.exit.leader_status = status;
     }
@@ -206,6 +207,25 @@ cpu_times process_cpu_times_locked() {
             sum.total += one.total;
             sum.kernel += one.kernel;
         }
+    }
+    return sum;
+}
+
+result<transfer_totals> transfers_of(i32 tid) {
+    process& self = the_process();
+    irq_guard guard(self.signal_lock);
+    transfer_totals sum;
+    if (tid != 0) {
+        const task* const found = find_task(tid);
+        if (found == nullptr) {
+            return err::srch;
+        }
+        sum.add(*found);
+        return sum;
+    }
+    sum = self.dead_transfers;
+    for (task* each = self.tasks.first(); each != nullptr; each = self.tasks.next(*each)) {
+        sum.add(*each);
     }
     return sum;
 }

@@ -45,6 +45,17 @@ struct exit_state {
     int leader_status = 0;  // of the first thread's exit, when it ended alone
 };
 
+struct transfer_totals {
+    u64 bytes_read = 0, bytes_written = 0, reads = 0, writes = 0;
+
+    void add(const task& of) {
+        bytes_read += of.reads.bytes.load(std::memory_order_relaxed);
+        bytes_written += of.writes.bytes.load(std::memory_order_relaxed);
+        reads += of.reads.calls.load(std::memory_order_relaxed);
+        writes += of.writes.calls.load(std::memory_order_relaxed);
+    }
+};
+
 struct process : noncopyable {
     irq_spinlock signal_lock;
     tree<task, &task::by_tid, by_tid_order> tasks;
@@ -58,6 +69,7 @@ struct process : noncopyable {
     // What threads that ended have used, nanoseconds.
     u64 dead_cpu_total = 0;
     u64 dead_cpu_kernel = 0;
+    transfer_totals dead_transfers;
     wait_queue signal_arrived;
 
     spinlock identity_lock;
@@ -98,6 +110,9 @@ struct signal_summary {
     u32 queued;
 };
 signal_summary summarize_signals();
+
+// What one thread has read and written, or with 0 all of them, the ended ones too. err::srch.
+result<transfer_totals> transfers_of(i32 tid);
 
 // CPU time of all threads, living and ended.
 cpu_times process_cpu_times();

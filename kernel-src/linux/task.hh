@@ -47,6 +47,16 @@ struct fault_record {
     u64 address = 0;
 };
 
+// Bytes and calls of read, write and their relatives. Changed by the thread itself, read by others.
+struct transfer_counter {
+    std::atomic<u64> bytes{0}, calls{0};
+
+    void add(u64 count) {
+        bytes.store(bytes.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+        calls.store(calls.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+};
+
 struct task : noncopyable {
     explicit task(i32 id);
     ~task();
@@ -78,6 +88,7 @@ struct task : noncopyable {
     u64 robust_list = 0;
     rseq_registration rseq;
 
+    transfer_counter reads, writes;
     char comm[comm_size] = {};
     scheduling sched;  // signal_lock
     u64 timer_slack = 50'000;

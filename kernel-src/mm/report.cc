@@ -109,23 +109,45 @@ struct smaps_figures {
     }
 };
 
-void write_figures(text_sink& to, const smaps_figures& of) {
-    // All of it is mapped by one process, so it counts as private.
-    const struct {
-        const char* name;
-        u64 value;
-    } lines[] = {{"Rss:", of.resident},        {"Pss:", of.resident},
-                 {"Pss_Dirty:", of.dirty},     {"Shared_Clean:", 0},
-                 {"Shared_Dirty:", 0},         {"Private_Clean:", of.clean},
-                 {"Private_Dirty:", of.dirty}, {"Referenced:", of.resident},
-                 {"Anonymous:", of.anonymous}, {"LazyFree:", 0},
-                 {"AnonHugePages:", of.huge},  {"ShmemPmdMapped:", 0},
-                 {"FilePmdMapped:", 0},        {"Shared_Hugetlb:", 0},
-                 {"Private_Hugetlb:", 0},      {"Swap:", 0},
-                 {"SwapPss:", 0},              {"Locked:", of.locked}};
-    for (const auto& line : lines) {
+struct figure_line {
+    const char* name;
+    u64 value;
+};
+
+void write_figure_lines(text_sink& to, std::span<const figure_line> lines) {
+    for (const figure_line& line : lines) {
         format(to, "{:16}{:8} kB\n", line.name, line.value);
     }
+}
+
+// All of it is mapped by one process, so it counts as private. `by_kind`: the sum of all areas tells
+// its kinds apart.
+void write_figures(text_sink& to, const smaps_figures& of, bool by_kind) {
+    const figure_line totals[] = {
+        {"Rss:", of.resident}, {"Pss:", of.resident}, {"Pss_Dirty:", of.dirty}};
+    write_figure_lines(to, totals);
+    const figure_line kinds[] = {{"Pss_Anon:", of.anonymous},
+                                 {"Pss_File:", of.resident - of.anonymous},
+                                 {"Pss_Shmem:", 0}};
+    if (by_kind) {
+        write_figure_lines(to, kinds);
+    }
+    const figure_line lines[] = {{"Shared_Clean:", 0},
+                                 {"Shared_Dirty:", 0},
+                                 {"Private_Clean:", of.clean},
+                                 {"Private_Dirty:", of.dirty},
+                                 {"Referenced:", of.resident},
+                                 {"Anonymous:", of.anonymous},
+                                 {"LazyFree:", 0},
+                                 {"AnonHugePages:", of.huge},
+                                 {"ShmemPmdMapped:", 0},
+                                 {"FilePmdMapped:", 0},
+                                 {"Shared_Hugetlb:", 0},
+                                 {"Private_Hugetlb:", 0},
+                                 {"Swap:", 0},
+                                 {"SwapPss:", 0},
+                                 {"Locked:", of.locked}};
+    write_figure_lines(to, lines);
 }
 
 void write_flags(text_sink& to, const area_row& row) {
@@ -176,10 +198,10 @@ result<void> write_smaps(text_sink& to) {
         figures.add(row);
         format(to, "{:16}{:8} kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n", "Size:",
                figures.size);
-        write_figures(to, figures);
+        write_figures(to, figures, false);
         const bool large = !row.has_object && row.end - row.start >= large_page_size &&
                            (row.flags & vma_flag::no_huge) == 0;
-        format(to, "THPeligible:    {}\n", large ? 1u : 0u);
+        format(to, "THPeligible:    {:8}\n", large ? 1u : 0u);
         write_flags(to, row);
     }
     return {};
@@ -200,7 +222,7 @@ result<void> write_smaps_rollup(text_sink& to) {
     to.put({text, length});
     write_name(to, length, "[rollup]");
     to.put("\n");
-    write_figures(to, sum);
+    write_figures(to, sum, true);
     return {};
 }
 
