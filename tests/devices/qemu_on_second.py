@@ -2,8 +2,8 @@
 
 QEMU's battery clock takes the second of the host's clock, but begins it whenever QEMU starts, so it
 is up to a second late. Here it counts the machine's own time, from the second that begins as the
-machine does. KILN_TEST_QMP is where the control socket may be, KILN_TEST_WAIT the milliseconds that the
-firmware waits before it starts the kernel.
+machine does. KILN_TEST_QMP is where the control socket may be, KILN_TEST_WAIT the milliseconds that
+the firmware waits before it starts the kernel.
 """
 
 import json
