@@ -19,7 +19,8 @@ result<void> restartable(result<void> outcome) {
 
 class two_locks : noncopyable {
 public:
-    two_locks(mutex& one, mutex& other) : _first(std::min(&one, &other)), _second(std::max(&one, &other)) {
+    two_locks(mutex& one, mutex& other)
+        : _first(std::min(&one, &other)), _second(std::max(&one, &other)) {
         _first->lock();
         _second->lock();
     }

@@ -90,9 +90,10 @@ SYSCALL(timerfd_settime, int fd, u32 flags, u64 new_address, u64 old_address) {
         const clock_choice clock = TRY(choose_clock(timer.clock_id));
         deadline = (flags & absolute) != 0 ? deadline_on(clock, value) : deadline_after(value);
     }
+    const bool is_absolute = (flags & absolute) != 0;
     timer.set(deadline, interval,
-              {.absolute = (flags & absolute) != 0,
-               .cancelled_by_step = (flags & (absolute | cancel_on_set)) == (absolute | cancel_on_set)});
+              {.absolute = is_absolute,
+               .cancelled_by_step = is_absolute && (flags & cancel_on_set) != 0});
     return 0;
 }
 

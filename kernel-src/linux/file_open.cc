@@ -188,8 +188,8 @@ namespace {
 namespace fcntl_command {
 constexpr u32 duplicate = 0, get_descriptor_flags = 1, set_descriptor_flags = 2, get_flags = 3,
               set_flags = 4, get_lock = 5, set_lock = 6, set_lock_wait = 7,
-              ofd_get_lock = 36, ofd_set_lock = 37, ofd_set_lock_wait = 38, get_lease = 1025, duplicate_cloexec = 1030,
-              set_pipe_size = 1031, get_pipe_size = 1032, add_seals = 1033, get_seals = 1034;
+              ofd_get_lock = 36, ofd_set_lock = 37, ofd_set_lock_wait = 38, get_lease = 1025,
+              duplicate_cloexec = 1030, set_pipe_size = 1031, get_pipe_size = 1032, add_seals = 1033, get_seals = 1034;
 }
 constexpr u64 close_on_exec_bit = 1;
 

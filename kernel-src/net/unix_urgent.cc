@@ -70,9 +70,11 @@ bool unix_socket::has_readable(bool peek) const {
     return each != nullptr;
 }
 
-// What a read goes on with: the first message, or for a peek the one after the message that it has seen.
-// `at_end`: it must not go on, since it has read something and comes to where urgent data is or was.
-unix_message* unix_socket::next_to_read(unix_message* after, bool peek, bool any_read, bool& at_end) {
+// What a read goes on with: the first message, or for a peek the one after the message that it has
+// seen. `at_end`: it must not go on, since it has read something and comes to where urgent data is or
+// was.
+unix_message* unix_socket::next_to_read(unix_message* after, bool peek, bool any_read,
+                                        bool& at_end) {
     list<unix_message, &unix_message::link> passed;
     usize bytes_passed = 0;
     unix_message* each = nullptr;

@@ -21,7 +21,8 @@ namespace {
 
 constexpr u8 rtc_irq = 8;
 namespace rtc_register {
-constexpr u8 second = 0, minute = 2, hour = 4, day = 7, month = 8, year = 9, control = 0xb, cause = 0xc;
+constexpr u8 second = 0, minute = 2, hour = 4, day = 7, month = 8, year = 9, control = 0xb,
+             cause = 0xc;
 }
 namespace control_bit {
 constexpr u8 binary = 4, interrupt_at_second = 0x10;

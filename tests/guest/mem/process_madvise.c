@@ -7,7 +7,8 @@
 #endif
 #define PAGE 4096ul
 
-static long advise(int fd, const struct iovec *ranges, unsigned long count, int advice, unsigned flags) {
+static long advise(int fd, const struct iovec *ranges, unsigned long count, int advice,
+                   unsigned flags) {
     return syscall(SYS_process_madvise, fd, ranges, count, advice, flags);
 }
 

@@ -1,8 +1,8 @@
 /*
  * MSG_OOB on AF_UNIX streams: each line of the script below is run on a fresh pair of sockets.
  *
- * s sends the text that follows, o sends it with MSG_OOB, r and p read and peek as many bytes as the
- * digits say, u and v take and peek the urgent byte, e says what poll and SIOCATMARK say, b what
+ * s sends the text that follows, o sends it with MSG_OOB, r and p read and peek as many bytes as
+ * the digits say, u and v take and peek the urgent byte, e says what poll and SIOCATMARK say, b what
  * FIONREAD does (not after an urgent byte was passed over: Linux goes on counting it), i turns
  * SO_OOBINLINE on and n off, w is a read with MSG_WAITALL, c closes the sender's side.
  */
