@@ -12,12 +12,6 @@ namespace {
 constexpr u64 pipe_device = make_device(0, 14);
 constinit std::atomic<u64> next_number{100};
 
-// A wait that a signal may end restarts the system call.
-result<void> restartable(result<void> outcome) {
-    return !outcome.ok() && outcome.error() == err::intr ? result<void>(err::restart_sys)
-                                                         : std::move(outcome);
-}
-
 class pipe_file : public file {
 public:
     pipe_file(ref<pipe_buffer> buffer, u32 flags) : file(flags), _buffer(std::move(buffer)) {

@@ -15,6 +15,12 @@ inline constexpr usize pipe_atomic = 4096;  // PIPE_BUF
 inline constexpr usize pipe_default_size = 65536;
 inline constexpr usize pipe_largest_size = 1 * MiB;
 
+// A wait for a pipe that a signal ended restarts the system call.
+inline result<void> restartable(result<void> outcome) {
+    return !outcome.ok() && outcome.error() == err::intr ? result<void>(err::restart_sys)
+                                                         : std::move(outcome);
+}
+
 class byte_mover;
 
 class pipe_buffer : public ref_counted<pipe_buffer> {

@@ -12,11 +12,6 @@
 namespace kiln {
 namespace {
 
-result<void> restartable(result<void> outcome) {
-    return !outcome.ok() && outcome.error() == err::intr ? result<void>(err::restart_sys)
-                                                         : std::move(outcome);
-}
-
 class two_locks : noncopyable {
 public:
     two_locks(mutex& one, mutex& other)
