@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
@@ -155,7 +156,8 @@ def _machine(
     folders: dict[str, str],
     names: dict[str, str],
 ) -> Machine:
-    created = facts.get("config.createDate")
+    # Of one that a vCenter before 6.7 made nothing is known; it counts as new, so that it stays.
+    created = facts.get("config.createDate") or datetime.now(UTC)
     return Machine(
         ref,
         ref._moId,
@@ -169,7 +171,7 @@ def _machine(
         },
         marks,
         bool(facts.get("config.template")),
-        created.isoformat() if created else "",
+        created.isoformat(),
     )
 
 

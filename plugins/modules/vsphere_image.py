@@ -170,6 +170,8 @@ steps:
   returned: always
 """
 
+import contextlib
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -206,16 +208,23 @@ def present(module: AnsibleModule, store: Store, vcenter: Vcenter) -> dict[str, 
     datacenter = vcenter.datacenter(params["datacenter"])
     place = place_of(vcenter, datacenter, params, package)
     wanted = wanted_of(vcenter, params, package, place)
-    found = _vsphere_templates.observe(vcenter, datacenter, wanted.name, wanted.digest)
-    channels = _vsphere_channels.names_by_image(vcenter, datacenter, found)
-    plan = _vsphere_templates.plan_present(found, wanted, channels)
-    if plan.changed and not module.check_mode:
-        with store.lock(f"vsphere-{wanted.digest[:16]}"):
+    with alone(module, store, wanted.digest):
+        found = _vsphere_templates.observe(vcenter, datacenter, wanted.name, wanted.digest)
+        channels = _vsphere_channels.names_by_image(vcenter, datacenter, found)
+        plan = _vsphere_templates.plan_present(found, wanted, channels)
+        if plan.changed and not module.check_mode:
             Publisher(vcenter, wanted, found, package, place).run(plan)
-        found = _vsphere_templates.observe(vcenter, datacenter)
+            found = _vsphere_templates.observe(vcenter, datacenter)
     return result_of(
         f"vsphere_image {wanted.name}", plan, **told(found, wanted.name, wanted.digest)
     )
+
+
+def alone(module: AnsibleModule, store: Store, digest: str) -> AbstractContextManager[None]:
+    """One run at a time for a content on this machine: a second one finds what the first made."""
+    if module.check_mode:
+        return contextlib.nullcontext()
+    return store.lock(f"vsphere-{digest[:16]}")
 
 
 def absent(module: AnsibleModule, vcenter: Vcenter) -> dict[str, Any]:
@@ -248,7 +257,7 @@ def told(found: _vsphere_templates.Found, name: str, digest: str) -> dict[str, A
     }
 
 
-def item(module: AnsibleModule, vcenter: Vcenter) -> dict[str, Any]:
+def item(module: AnsibleModule, store: Store, vcenter: Vcenter) -> dict[str, Any]:
     """Brings a library item to its state."""
     params = module.params
     there = params["state"] == "present"
@@ -257,7 +266,7 @@ def item(module: AnsibleModule, vcenter: Vcenter) -> dict[str, Any]:
         check_package(params, package)
     digest = package.digest if package is not None else str(params["digest"])
     library = _vsphere_library.Library(vcenter, params["library"])
-    try:
+    with contextlib.closing(library), alone(module, store, digest):
         found = library.observe(params["name"])
         if there:
             plan = _vsphere_library.plan_present(
@@ -272,8 +281,6 @@ def item(module: AnsibleModule, vcenter: Vcenter) -> dict[str, Any]:
         if plan.changed and not module.check_mode:
             _vsphere_library.Keeper(library, package, params["name"], found.item).run(plan)
             found = library.observe(params["name"])
-    finally:
-        library.close()
     now = found.item if found.item and found.item.digest == digest else None
     return result_of(
         f"vsphere_image {params['name']}",
@@ -288,7 +295,7 @@ def item(module: AnsibleModule, vcenter: Vcenter) -> dict[str, Any]:
 def body(module: AnsibleModule, store: Store, vcenter: Vcenter) -> dict[str, Any]:
     """Plans, and carries the plan out unless in check mode."""
     if module.params["target"] == "library_item":
-        return item(module, vcenter)
+        return item(module, store, vcenter)
     if module.params["state"] == "present":
         return present(module, store, vcenter)
     return absent(module, vcenter)

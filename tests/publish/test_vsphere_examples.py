@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
+
+import yaml
 
 from tests.publish.ova import make_ova
 from tests.publish.play import run_play, tasks
 from tests.rigs.vsphere.rig import PASSWORD, USER
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+def login(vcenter) -> dict:
+    return {
+        "hostname": vcenter.host,
+        "port": vcenter.port,
+        "username": USER,
+        "password": PASSWORD,
+        "validate_certs": False,
+    }
+
+
+def test_what_the_documentation_shows_runs(vcenter, tmp_path):
+    text = (TOP / "docs/publish.md").read_text()
+    section = text.partition("\n## vSphere\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 3
+    ova = make_ova(tmp_path / "one.ova")
+    said = run_play(
+        {
+            "hosts": "localhost",
+            "connection": "local",
+            "gather_facts": False,
+            "vars": {
+                "ansible_python_interpreter": sys.executable,
+                "image_baked": {"ova": {"vsphere": str(ova)}},
+            },
+            "module_defaults": {"group/kiln.unikernel.vsphere": login(vcenter)},
+            "tasks": [task for block in blocks for task in yaml.safe_load(block)],
+        },
+        tmp_path,
+    )
+    (machine,) = vcenter.machines()
+    assert f"['{machine['name']}']" in said.replace('"', "'").replace("\n", "").replace(" ", "")
+    assert len(vcenter.items()) == 1
 
 
 def test_the_examples_for_vsphere_run(vcenter, tmp_path):
@@ -16,19 +57,12 @@ def test_the_examples_for_vsphere_run(vcenter, tmp_path):
     first = {"ova_path": str(make_ova(tmp_path / "0.ova", b"0"))}
     again = {"ova_path": str(make_ova(tmp_path / "1.ova", b"1"))}
     chain = [dict(publish, vars=first), dict(promote), dict(library, vars=first), publish, promote]
-    login = {
-        "hostname": vcenter.host,
-        "port": vcenter.port,
-        "username": USER,
-        "password": PASSWORD,
-        "validate_certs": False,
-    }
     play = {
         "hosts": "localhost",
         "connection": "local",
         "gather_facts": False,
         "vars": again | {"ansible_python_interpreter": sys.executable},
-        "module_defaults": {"group/kiln.unikernel.vsphere": login},
+        "module_defaults": {"group/kiln.unikernel.vsphere": login(vcenter)},
         "tasks": [
             *chain,
             library,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tarfile
 from pathlib import Path
 
@@ -73,6 +74,18 @@ def test_a_second_publish_sends_and_changes_nothing(vcenter, vsphere, ova):
     assert {name: before.get(name) for name in changing} == {
         name: after.get(name) for name in changing
     }
+
+
+def test_the_upload_can_be_watched(vsphere, ova, tmp_path, monkeypatch):
+    folder = tmp_path / "progress"
+    folder.mkdir()
+    monkeypatch.setenv("KILN_PROGRESS", str(folder))
+    vsphere.image(ova)
+    (path,) = folder.iterdir()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[0]["label"] == "redis to DC0"
+    assert lines[-1]["finished"]
+    assert lines[-1]["done"] == lines[-1]["total"] == len(disk_of(ova))
 
 
 def test_what_can_be_changed_is_changed_and_only_that(vcenter, vsphere, ova):

@@ -174,6 +174,13 @@ def test_what_a_killed_run_has_left_is_cleared_away(vcenter, vsphere, tmp_path):
     assert len(vcenter.machines()) == 1
 
 
+def test_two_runs_at_a_time_make_one_template(vcenter, vsphere, ova):
+    both = [own_process(vsphere, ova) for _number in range(2)]
+    said = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+    assert sorted(result["changed"] for result in said) == [False, True]
+    assert len(vcenter.machines()) == 1
+
+
 def test_the_server_is_gone_in_mid_upload(vcenter, vsphere, ova):
     vcenter.fault("upload", "exit", bytes=3000)
     assert "was lost while" in vsphere.image(ova)["msg"]
