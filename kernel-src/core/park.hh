@@ -30,7 +30,8 @@ void unpark(thread& sleeper);
 // wait must end. False for kernel threads.
 bool interrupted();
 
-// Lets others run; also the preemption point for long loops in the kernel.
+// Lets others run; also the preemption point for long loops in the kernel. A real-time thread only
+// lets more urgent ones run.
 void yield();
 
 }  // namespace kiln

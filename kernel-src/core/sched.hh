@@ -75,6 +75,7 @@ struct run_queue {
     u64 saved_interrupts = 0;  // what the holder across a switch must restore
     u64 slice_end = never;
     std::atomic<bool> idling{false};
+    std::atomic<u32> load{0};  // of who runs, as choose_cpu wants it
 };
 
 run_queue& queue_of(u32 cpu);
@@ -86,6 +87,8 @@ void adopt_boot_thread(thread& self, std::string_view name);
 
 // Gives the CPU to whoever should run. Context: thread, no spin lock held.
 void schedule();
+// Moves the caller to a CPU that it may use. Context: thread, no spin lock held.
+void leave_forbidden_cpu();
 // The slice of the running thread may be over; from the timer interrupt.
 void slice_expired();
 

@@ -55,6 +55,7 @@ u32 this_cpu() {
 result<thread*> start_kernel_thread(std::string_view name, void (*entry)(void*), void* argument,
                                     u32 cpu_number) {
     ref<thread> made = TRY(make_thread(name));
+    made->of_kernel = true;
     if (cpu_number < max_cpus) {
         made->allowed = u64{1} << cpu_number;
     }

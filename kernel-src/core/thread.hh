@@ -77,6 +77,9 @@ void restore_all_registers();
 
 cpu_times cpu_times_of(thread& which);
 
+// The caller goes behind all who may claim the CPU as much as it.
+void yield_to_equals();
+
 // What the thread may claim of a CPU from now on. Context: any.
 void set_claim(thread& which, const cpu_claim& claim);
 

@@ -144,7 +144,7 @@ bool has_range(i32 which) {
 }  // namespace
 
 SYSCALL(sched_yield) {
-    yield();
+    yield_to_equals();
     return 0;
 }
 

@@ -14,11 +14,13 @@ result<void> check_policy(i32 which, u32 priority) {
 }
 
 cpu_claim claim_of(const scheduling& from) {
-    switch (from.policy) {
-    case policy::batch: return {.kind = sharing::batch, .nice = from.nice};
-    case policy::idle: return {.kind = sharing::idle, .nice = from.nice};
-    default: return {.kind = sharing::normal, .nice = from.nice};
-    }
+    const sharing kind = from.policy == policy::batch  ? sharing::batch
+                         : from.policy == policy::idle ? sharing::idle
+                                                       : sharing::normal;
+    return {.priority = static_cast<u32>(from.priority),
+            .takes_turns = from.policy == policy::round_robin,
+            .kind = kind,
+            .nice = from.nice};
 }
 
 scheduling scheduling_of_child(const scheduling& parent) {

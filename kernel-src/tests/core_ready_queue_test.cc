@@ -10,17 +10,18 @@ using namespace kiln;
 
 namespace {
 
-constexpr u64 slice = 3 * ns_per_ms;
+constexpr u64 slice = ready_queue::slice;
 
 struct worker : schedulable {
     explicit worker(u64 time = 0) { virtual_time = time; }
+    explicit worker(const cpu_claim& claim) { obey(claim); }
     u64 ran = 0;
 };
 
 // Runs whoever is first for a slice, `rounds` times.
 void run(ready_queue& queue, int rounds) {
     for (int i = 0; i < rounds; ++i) {
-        auto* first = static_cast<worker*>(queue.take_first());
+        auto* first = static_cast<worker*>(queue.take_first(0));
         ASSERT_NE(first, nullptr);
         first->virtual_time = first->virtual_time_after(slice);
         first->ran += slice;
@@ -29,7 +30,7 @@ void run(ready_queue& queue, int rounds) {
 }
 
 void empty(ready_queue& queue) {
-    while (queue.take_first() != nullptr) {
+    while (queue.take_first(0) != nullptr) {
     }
 }
 
@@ -40,11 +41,11 @@ TEST(ready_queue, who_ran_least_goes_first_and_equals_in_order) {
         queue.insert(*each);
     }
     EXPECT_EQ(queue.count(), 4u);
-    EXPECT_EQ(queue.take_first(), &early);
-    EXPECT_EQ(queue.take_first(), &middle);
-    EXPECT_EQ(queue.take_first(), &middle_too);
-    EXPECT_EQ(queue.take_first(), &late);
-    EXPECT_EQ(queue.take_first(), nullptr);
+    EXPECT_EQ(queue.take_first(0), &early);
+    EXPECT_EQ(queue.take_first(0), &middle);
+    EXPECT_EQ(queue.take_first(0), &middle_too);
+    EXPECT_EQ(queue.take_first(0), &late);
+    EXPECT_EQ(queue.take_first(0), nullptr);
     EXPECT_EQ(queue.count(), 0u);
 }
 
@@ -53,8 +54,8 @@ TEST(ready_queue, virtual_time_may_wrap) {
     worker before(~u64{0} - 5), after(5);
     queue.insert(after);
     queue.insert(before);
-    EXPECT_EQ(queue.take_first(), &before);
-    EXPECT_EQ(queue.take_first(), &after);
+    EXPECT_EQ(queue.take_first(0), &before);
+    EXPECT_EQ(queue.take_first(0), &after);
 }
 
 TEST(ready_queue, everybody_runs_equally_long) {
@@ -75,8 +76,8 @@ TEST(ready_queue, one_who_slept_long_goes_first_but_shuts_nobody_out) {
     worker busy, sleeper;
     queue.insert(busy);
     run(queue, 1000);
-    queue.insert_woken(sleeper);
-    EXPECT_EQ(queue.take_first(), &sleeper);
+    queue.insert_woken(sleeper, nullptr);
+    EXPECT_EQ(queue.take_first(0), &sleeper);
     queue.insert(sleeper);
     sleeper.ran = busy.ran = 0;
     run(queue, 100);
@@ -89,8 +90,8 @@ TEST(ready_queue, one_who_ran_much_does_not_gain_by_a_nap) {
     ready_queue queue;
     worker greedy(1000 * slice), modest(10 * slice);
     queue.insert(modest);
-    queue.insert_woken(greedy);
-    EXPECT_EQ(queue.take_first(), &modest);
+    queue.insert_woken(greedy, nullptr);
+    EXPECT_EQ(queue.take_first(0), &modest);
     EXPECT_EQ(greedy.virtual_time, 1000 * slice);
     empty(queue);
 }
@@ -100,12 +101,12 @@ TEST(ready_queue, who_yields_goes_behind_all) {
     worker a(10), b(500), polite(20);
     queue.insert(a);
     queue.insert(b);
-    queue.move_behind_all(polite);
+    queue.give_way(polite);
     queue.insert(polite);
-    EXPECT_EQ(queue.take_first(), &a);
-    EXPECT_EQ(queue.take_first(), &b);
-    EXPECT_EQ(queue.take_first(), &polite);
-    queue.move_behind_all(polite);
+    EXPECT_EQ(queue.take_first(0), &a);
+    EXPECT_EQ(queue.take_first(0), &b);
+    EXPECT_EQ(queue.take_first(0), &polite);
+    queue.give_way(polite);
     EXPECT_EQ(polite.virtual_time, 500u);
 }
 
@@ -116,10 +117,10 @@ TEST(ready_queue, a_thief_gets_the_last_that_it_may_run) {
     for (worker* each : {&first, &second, &third}) {
         queue.insert(*each);
     }
-    EXPECT_EQ(queue.last_allowed_on(0), &third);
-    EXPECT_EQ(queue.last_allowed_on(1), &second);
+    EXPECT_EQ(queue.first_to_leave_for(0), &third);
+    EXPECT_EQ(queue.first_to_leave_for(1), &second);
     first.allowed = second.allowed = 0b01;
-    EXPECT_EQ(queue.last_allowed_on(1), nullptr);
+    EXPECT_EQ(queue.first_to_leave_for(1), nullptr);
     empty(queue);
 }
 
@@ -127,10 +128,10 @@ TEST(ready_queue, one_who_ran_long_alone_keeps_his_share_beside_a_newcomer) {
     ready_queue queue;
     worker alone, newcomer;
     queue.insert(alone);
-    ASSERT_EQ(queue.take_first(), &alone);
-    alone.virtual_time = alone.virtual_time_after(10 * ns_per_s);
-    queue.advance(alone.virtual_time);
-    queue.insert_woken(newcomer);
+    ASSERT_EQ(queue.take_first(0), &alone);
+    const occupant running{alone, 0, 10 * ns_per_s};
+    queue.insert_woken(newcomer, &running);
+    queue.charge(alone, 0, 10 * ns_per_s);
     queue.insert(alone);
     run(queue, 100);
     EXPECT_GE(alone.ran, 49 * slice);
@@ -140,10 +141,10 @@ TEST(ready_queue, one_who_ran_long_alone_keeps_his_share_beside_a_newcomer) {
 
 TEST(ready_queue, the_minimum_stays_with_the_last_who_waits) {
     ready_queue queue;
-    worker waiting(100 * ns_per_ms), woken;
+    worker waiting(100 * ns_per_ms), running(500 * ns_per_ms), woken;
+    const occupant seen{running, 0, 0};
     queue.insert(waiting);
-    queue.advance(500 * ns_per_ms);
-    queue.insert_woken(woken);
+    queue.insert_woken(woken, &seen);
     EXPECT_EQ(woken.virtual_time, 99 * ns_per_ms);
     empty(queue);
 }
@@ -184,10 +185,10 @@ TEST(weights, long_runs_do_not_overflow) {
 
 bool takes_over_at(u64 woken_time, u64 running_time, sharing woken_kind = sharing::normal,
                    sharing running_kind = sharing::normal) {
-    worker woken(woken_time), running;
+    worker woken(woken_time), running(running_time);
     woken.obey({.kind = woken_kind});
     running.obey({.kind = running_kind});
-    return takes_over(woken, running, running_time);
+    return ready_queue().takes_over(woken, {running, 0, 0});
 }
 
 TEST(takes_over, only_when_well_behind) {
@@ -205,12 +206,211 @@ TEST(takes_over, batch_and_idle_wait_and_everybody_goes_before_idle) {
     EXPECT_FALSE(takes_over_at(2 * ns_per_ms, ns_per_ms, sharing::idle, sharing::idle));
 }
 
+worker realtime(u32 priority, bool takes_turns = false) {
+    return worker(cpu_claim{.priority = priority, .takes_turns = takes_turns});
+}
+
+TEST(realtime, by_priority_then_in_order_and_before_ordinary_ones) {
+    ready_queue queue;
+    worker ordinary, low = realtime(1), high = realtime(99), first = realtime(50),
+                     second = realtime(50);
+    for (worker* each : {&ordinary, &low, &first, &second, &high}) {
+        queue.insert_woken(*each, nullptr);
+    }
+    EXPECT_EQ(queue.count(), 5u);
+    EXPECT_EQ(queue.count_realtime(), 4u);
+    for (worker* each : {&high, &first, &second, &low, &ordinary}) {
+        EXPECT_EQ(queue.take_first(0), each);
+    }
+    EXPECT_EQ(queue.count_realtime(), 0u);
+}
+
+TEST(realtime, who_is_preempted_stays_before_its_equals_and_who_yields_goes_behind_them) {
+    ready_queue queue;
+    worker running = realtime(5), waiting = realtime(5);
+    queue.insert_woken(waiting, nullptr);
+    queue.insert(running);
+    EXPECT_EQ(queue.take_first(0), &running);
+    queue.give_way(running);
+    queue.insert(running);
+    EXPECT_EQ(queue.take_first(0), &waiting);
+    // Once only.
+    queue.insert(waiting);
+    EXPECT_EQ(queue.take_first(0), &waiting);
+    empty(queue);
+}
+
+TEST(realtime, only_who_takes_turns_goes_behind_when_its_turn_is_over) {
+    for (const bool takes_turns : {true, false}) {
+        ready_queue queue;
+        worker running = realtime(5, takes_turns), waiting = realtime(5, takes_turns);
+        queue.insert_woken(waiting, nullptr);
+        queue.charge(running, 0, ready_queue::turn - 1);
+        EXPECT_EQ(queue.slice_end({running, 10, 10}), takes_turns ? 11 : never);
+        queue.insert(running);
+        EXPECT_EQ(queue.take_first(0), &running);
+        queue.charge(running, 10, 11);
+        queue.insert(running);
+        EXPECT_EQ(queue.take_first(0), takes_turns ? &waiting : &running);
+        EXPECT_EQ(running.turn_used, takes_turns ? 0 : running.turn_used);
+        empty(queue);
+    }
+}
+
+TEST(realtime, a_turn_alone_is_not_held_against_it) {
+    ready_queue queue;
+    worker running = realtime(5, true), late = realtime(5, true);
+    queue.charge(running, 0, 10 * ready_queue::turn + 7);
+    queue.insert_woken(late, nullptr);
+    EXPECT_EQ(queue.slice_end({running, 0, 0}), ready_queue::turn - 7);
+    empty(queue);
+}
+
+TEST(realtime, the_more_urgent_takes_over_and_equals_wait) {
+    ready_queue queue;
+    const worker low = realtime(5), equal = realtime(5), high = realtime(6), ordinary;
+    EXPECT_TRUE(queue.takes_over(high, {low, 0, 0}));
+    EXPECT_FALSE(queue.takes_over(equal, {low, 0, 0}));
+    EXPECT_FALSE(queue.takes_over(low, {high, 0, 0}));
+    EXPECT_TRUE(queue.takes_over(low, {ordinary, 0, 0}));
+    EXPECT_FALSE(queue.takes_over(ordinary, {low, 0, 0}));
+}
+
+TEST(realtime, a_thread_of_the_kernel_goes_first_until_it_lets_others_run) {
+    ready_queue queue;
+    worker urgent = realtime(99), ordinary, kernel(ns_per_s);
+    kernel.of_kernel = true;
+    queue.insert_woken(urgent, nullptr);
+    queue.insert_woken(ordinary, nullptr);
+    queue.insert_woken(kernel, nullptr);
+    EXPECT_TRUE(queue.takes_over(kernel, {urgent, 0, 0}));
+    EXPECT_EQ(queue.take_first(0), &kernel);
+    queue.insert(kernel);
+    EXPECT_EQ(queue.take_first(0), &urgent);
+    // Without a real-time thread it is one of the ordinary ones.
+    EXPECT_EQ(queue.take_first(0), &ordinary);
+    empty(queue);
+}
+
+TEST(realtime, one_that_becomes_ordinary_starts_beside_the_others) {
+    ready_queue queue;
+    worker busy, changed = realtime(5);
+    queue.insert(busy);
+    run(queue, 1000);
+    changed.virtual_time = 1'000'000 * ns_per_s;
+    changed.obey({});
+    queue.settle(changed);
+    queue.insert(changed);
+    run(queue, 100);
+    EXPECT_GE(changed.ran, 49 * slice);
+    EXPECT_LE(changed.ran, 52 * slice);
+    empty(queue);
+}
+
+TEST(realtime, an_idle_cpu_takes_the_most_urgent_that_it_may) {
+    ready_queue queue;
+    worker high = realtime(9), low = realtime(3), ordinary;
+    high.allowed = 0b01;
+    for (worker* each : {&ordinary, &low, &high}) {
+        queue.insert_woken(*each, nullptr);
+    }
+    EXPECT_EQ(queue.first_to_leave_for(0), &high);
+    EXPECT_EQ(queue.first_to_leave_for(1), &low);
+    low.allowed = 0b01;
+    EXPECT_EQ(queue.first_realtime_for(1), nullptr);
+    EXPECT_EQ(queue.first_to_leave_for(1), &ordinary);
+    empty(queue);
+}
+
+// Runs one CPU, whose threads never sleep, until `end`; who runs is decided anew when its slice ends.
+void spin(ready_queue& queue, u64 begin, u64 end) {
+    for (u64 time = begin; time < end;) {
+        auto* first = static_cast<worker*>(queue.take_first(time));
+        const u64 until = std::max(time + 1, std::min(end, queue.slice_end({*first, time, time})));
+        queue.charge(*first, time, until);
+        first->ran += until - time;
+        queue.insert(*first);
+        time = until;
+    }
+}
+
+TEST(throttling, ordinary_ones_get_a_twentieth_beside_one_that_never_sleeps) {
+    ready_queue queue;
+    worker spinner = realtime(99), a, b;
+    for (worker* each : {&spinner, &a, &b}) {
+        queue.insert_woken(*each, nullptr);
+    }
+    spin(queue, 0, 10 * ns_per_s);
+    EXPECT_EQ(spinner.ran, 10 * 950 * ns_per_ms);
+    EXPECT_NEAR(static_cast<double>(a.ran), 250.0 * ns_per_ms, 3.0 * slice);
+    EXPECT_NEAR(static_cast<double>(b.ran), 250.0 * ns_per_ms, 3.0 * slice);
+    empty(queue);
+}
+
+TEST(throttling, nothing_is_kept_for_ordinary_ones_that_are_not_there) {
+    ready_queue queue;
+    worker spinner = realtime(1), other = realtime(1, true);
+    queue.insert_woken(spinner, nullptr);
+    queue.insert_woken(other, nullptr);
+    spin(queue, 0, 10 * ns_per_s);
+    EXPECT_EQ(spinner.ran, 10 * ns_per_s);
+    empty(queue);
+}
+
+TEST(throttling, one_that_wakes_after_the_part_is_used_up_takes_over_until_the_period_ends) {
+    ready_queue queue;
+    const worker spinner = realtime(1), urgent = realtime(2), ordinary;
+    const u64 late = 960 * ns_per_ms;
+    EXPECT_FALSE(queue.takes_over(ordinary, {spinner, 0, 940 * ns_per_ms}));
+    EXPECT_TRUE(queue.takes_over(ordinary, {spinner, 0, late}));
+    // Of the period before nothing counts.
+    EXPECT_FALSE(queue.takes_over(ordinary, {spinner, 0, ns_per_s + 1}));
+    worker charged = realtime(1), waiting = realtime(1);
+    queue.charge(charged, 0, late);
+    EXPECT_FALSE(queue.takes_over(urgent, {ordinary, late, late}));
+    EXPECT_TRUE(queue.takes_over(urgent, {ordinary, late, ns_per_s}));
+    queue.insert_woken(waiting, nullptr);
+    EXPECT_EQ(queue.slice_end({ordinary, 0, 999 * ns_per_ms}), ns_per_s);
+    empty(queue);
+}
+
+TEST(throttling, periods_pass_while_nobody_looks) {
+    realtime_share share;
+    share.charge(0, 100 * ns_per_s + 949 * ns_per_ms);
+    EXPECT_FALSE(share.used_up(100 * ns_per_s + 949 * ns_per_ms));
+    EXPECT_EQ(share.left(), ns_per_ms);
+    share.charge(100 * ns_per_s + 949 * ns_per_ms, 100 * ns_per_s + 951 * ns_per_ms);
+    EXPECT_TRUE(share.used_up(100 * ns_per_s + 951 * ns_per_ms));
+    EXPECT_FALSE(share.used_up(101 * ns_per_s));
+    EXPECT_EQ(share.left(), 0u);
+}
+
+u32 choose_with_loads(const worker& woken, u32 last, std::vector<u32> loads) {
+    static std::vector<u32> current;
+    current = std::move(loads);
+    return choose_cpu(woken, last, static_cast<u32>(current.size()),
+                      [](u32 cpu) { return current[cpu]; });
+}
+
+TEST(choose_cpu, a_real_time_thread_goes_where_the_least_urgent_runs) {
+    const worker urgent = realtime(10);
+    EXPECT_EQ(choose_with_loads(urgent, 0, {1, 1}), 0u);
+    EXPECT_EQ(choose_with_loads(urgent, 0, {12, 1}), 1u);
+    EXPECT_EQ(choose_with_loads(urgent, 0, {21, 31}), 0u);
+    EXPECT_EQ(choose_with_loads(urgent, 0, {2, 1, 0}), 2u);
+}
+
+TEST(choose_cpu, an_ordinary_thread_avoids_real_time_ones) {
+    EXPECT_EQ(choose_with_loads(worker(), 1, {1, 2}), 0u);
+    EXPECT_EQ(choose_with_loads(worker(), 1, {1, 1}), 1u);
+}
+
 u32 choose_with_idle(u64 idle_cpus, u64 allowed, u32 last, u32 cpus) {
     static u64 idle;
     idle = idle_cpus;
     worker woken;
     woken.allowed = allowed;
-    return choose_cpu(woken, last, cpus, [](u32 cpu) { return (idle >> cpu & 1) != 0; });
+    return choose_cpu(woken, last, cpus, [](u32 cpu) { return (idle >> cpu & 1) != 0 ? 0u : 1u; });
 }
 
 TEST(choose_cpu, goes_back_when_it_can_else_to_an_idle_one) {

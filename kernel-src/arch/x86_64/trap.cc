@@ -286,6 +286,7 @@ extern "C" void leave_to_program(trap_frame& frame) {
         }
         if ((work & thread_work::reschedule) != 0) {
             schedule();
+            leave_forbidden_cpu();
         }
         if ((work & (thread_work::interrupted | thread_work::return_work)) != 0) {
             self.work.fetch_and(~thread_work::return_work, std::memory_order_relaxed);

@@ -42,11 +42,30 @@ static int set_deadline(long runtime, long deadline, long period) {
     return syscall(SYS_sched_setattr, 0, &wanted, 0);
 }
 
+/* Fields of stat: 18 priority, 19 nice value, 40 real-time priority, 41 policy. */
+static void show_stat(void) {
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", gettid());
+    int fd = MUST(open(path, O_RDONLY));
+    text[MUST(read(fd, text, sizeof text - 1))] = 0;
+    close(fd);
+    printf("  stat:");
+    char *at = strrchr(text, ')');
+    for (int field = 3; field <= 41; field++) {
+        at = strchr(at, ' ') + 1;
+        if (field == 18 || field == 19 || field >= 40) {
+            printf(" %ld", strtol(at, NULL, 10));
+        }
+    }
+    printf("\n");
+}
+
 static void show(void) {
     struct attributes found = {0};
     MUST(syscall(SYS_sched_getattr, 0, &found, 48, 0));
     SAY("  policy %u, priority %u, nice %d, flags %lu; scheduler %d", found.policy, found.priority,
         found.nice, (unsigned long)found.flags, sched_getscheduler(0));
+    show_stat();
 }
 
 static void old_calls(void) {
