@@ -9,7 +9,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 OURS = ("run_all.py", "lint.py", "fuzz.py", "sanity.py")
-FOLDERS = ("unit", "boot", "run", "demo", "examples", "publish", "rigs")
+FOLDERS = ("unit", "boot", "run", "demo", "examples", "publish", "packer", "rigs")
 PYTHON = ["plugins", *(f"tests/{name}" for name in FOLDERS + OURS)]
 
 

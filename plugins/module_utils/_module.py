@@ -19,25 +19,26 @@ def run_module(
     body: Callable[[AnsibleModule, Store], dict[str, Any]],
     argument_spec: dict[str, Any],
     libraries: dict[str, bool] | None = None,
+    store: bool = True,
     **rest: Any,
 ) -> None:
     """Makes the module, runs its body, and ends with its result or with the sentence it raised.
 
-    `libraries` says of each Python library that the body needs whether it could be imported.
+    `libraries` says of each Python library that the body needs whether it could be imported;
+    `store` whether the module has an option for the store's place.
     """
-    module = AnsibleModule(
-        argument_spec=STORE_SPEC | argument_spec, supports_check_mode=True, **rest
-    )
+    spec = STORE_SPEC | argument_spec if store else argument_spec
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True, **rest)
     for name, there in (libraries or {}).items():
         if not there:
             module.fail_json(msg=missing_required_lib(name))
-    store = Store(module.params["store"])
+    place = Store(module.params.get("store"))
     try:
-        result = body(module, store)
+        result = body(module, place)
     except KilnError as problem:
         module.fail_json(msg=str(problem))
     except OSError as problem:
-        module.fail_json(msg=system_sentence(problem, store), exception=traceback.format_exc())
+        module.fail_json(msg=system_sentence(problem, place), exception=traceback.format_exc())
     module.exit_json(**result)
 
 

@@ -28,8 +28,8 @@ ORDER = (
     "kernel", "kernel_info", "image", "image_info", "image_signature", "image_verify",
     "instance", "instance_info",
 )  # fmt: skip
-# Publishers talk to a server, which there is none of here.
-PUBLISHERS = ("ec2_", "vsphere_", "virtualbox_")
+# Publishers talk to a server, which there is none of here; tests/packer runs those with Packer.
+PUBLISHERS = ("ec2_", "vsphere_", "virtualbox_", "packer_")
 MADE_BY = {"kernel": "built", "image": "baked"}
 SHARED = ("apt", "build", "kernels", "packages")
 

@@ -13,4 +13,5 @@ def names(path):
 
 def test_an_execution_environment_gets_what_the_modules_need():
     ours = names("requirements.in") | names("requirements-publish.in")
+    ours |= names("requirements-packer.in")
     assert names("meta/ee-requirements.txt") == ours - {"ansible-core"}
