@@ -218,10 +218,9 @@ class VBox:
             self.call("setextradata", machine, NOTES + key, *given, doing=doing)
 
     def facts(self, machine: str) -> dict[str, str]:
-        """All that VirtualBox tells of a VM."""
-        return parse_facts(
-            self.call("showvminfo", machine, "--machinereadable", doing=f"reading the VM {machine}")
-        )
+        """All that VirtualBox tells of a VM, which it does not while somebody starts it."""
+        words = ("showvminfo", machine, "--machinereadable")
+        return parse_facts(self.when_free(*words, doing=f"reading the VM {machine}"))
 
     def media(self) -> list[Medium]:
         """All disks."""

@@ -47,6 +47,7 @@ _BUSES["virtio-scsi"] = ("virtio", "VirtIO")
 _PLAIN = (
     "--firmware", "bios", "--boot1", "disk", "--boot2", "none", "--boot3", "none",
     "--audio-enabled", "off", "--usb-ohci", "off", "--nic1", "nat",
+    "--graphicscontroller", "vmsvga", "--mouse", "ps2",
 )  # fmt: skip
 
 

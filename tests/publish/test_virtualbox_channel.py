@@ -121,8 +121,14 @@ def test_the_examples_run(vbox, tmp_path):
         {"ova": {"virtualbox": str(make_ova(tmp_path / f"{n}.ova", b"%d" % n))}} for n in (0, 1)
     ]
     before = [dict(publish_it, vars={"baked": baked[0]}), promote]
-    now = [publish_it, promote, *examples("image_info"), roll_back, *examples("retention"), remove]
+    make, unmake = examples("vm")
+    # A port of the host's that nobody has, in place of the one that is shown.
+    make["kiln.unikernel.virtualbox_vm"]["forwards"][0]["host"] = 0
+    machine = [make, *examples("vm_info"), unmake]
+    now = [publish_it, promote, *machine, *examples("image_info"), roll_back]
+    now += [*examples("retention"), remove]
     said = play(vbox, [*before, *now], baked=baked[1])
-    # Published and promoted twice, rolled back, removed; nothing is old enough for retention.
-    assert "changed=6" in said, said
+    # Published and promoted twice, a machine made and removed, rolled back, removed; nothing is old
+    # enough for retention.
+    assert "changed=8" in said, said
     assert len(vbox.names()) == 1

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._store import diges
 from ansible_collections.kiln.unikernel.plugins.module_utils._vdi import write_vdi
 from ansible_collections.kiln.unikernel.plugins.module_utils._vhd import write_vhd
 
-from tests.publish.virtualbox import PROGRAM, TOP, Rig, make_ova, make_raw, make_vmdk
+from tests.publish.virtualbox import PROGRAM, TOP, Rig, faulty, make_ova, make_raw, make_vmdk
 
 MODULE = """
 import json, sys
@@ -45,17 +44,6 @@ def content(vbox: Rig, vm: str) -> bytes:
     data = target.read_bytes()
     vbox.call("closemedium", "disk", str(target), "--delete")
     return data
-
-
-def faulty(folder: Path, words: str) -> str:
-    """A VBoxManage that fails once, when it is called with these words."""
-    path = Path(tempfile.mkdtemp(dir=folder)) / "VBoxManage"
-    path.write_text(
-        f'#!/bin/sh\ncase "$*" in *"{words}"*) [ -e "$0.once" ] || {{ : > "$0.once"\n'
-        f'echo "VBoxManage: error: Broken for once" >&2; exit 1; }};;\nesac\nexec {PROGRAM} "$@"\n'
-    )
-    path.chmod(0o755)
-    return str(path)
 
 
 def test_check_run_check_run_change_absent_absent(vbox, tmp_path):

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,15 @@ class Rig:
         found: list[dict[str, Any]] = self.run("image_info", **rest)["images"]
         return found
 
+    def vm(self, **rest: Any) -> dict[str, Any]:
+        """virtualbox_vm."""
+        return self.run("vm", **({"name": "web-1"} | rest))
+
+    def vms(self, **rest: Any) -> list[dict[str, Any]]:
+        """virtualbox_vm_info."""
+        found: list[dict[str, Any]] = self.run("vm_info", **rest)["machines"]
+        return found
+
     def channel(self, **rest: Any) -> dict[str, Any]:
         """virtualbox_channel."""
         return self.run("channel", **({"channel": "redis/stable"} | rest))
@@ -93,6 +103,17 @@ class Rig:
     def retention(self, **rest: Any) -> dict[str, Any]:
         """virtualbox_retention."""
         return self.run("retention", **({"name": "redis"} | rest))
+
+
+def faulty(folder: Path, words: str) -> str:
+    """A VBoxManage that fails once, when it is called with these words."""
+    path = Path(tempfile.mkdtemp(dir=folder)) / "VBoxManage"
+    path.write_text(
+        f'#!/bin/sh\ncase "$*" in *"{words}"*) [ -e "$0.once" ] || {{ : > "$0.once"\n'
+        f'echo "VBoxManage: error: Broken for once" >&2; exit 1; }};;\nesac\nexec {PROGRAM} "$@"\n'
+    )
+    path.chmod(0o755)
+    return str(path)
 
 
 def make_raw(path: Path, data: bytes, size: int = 1 << 20) -> Path:
