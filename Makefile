@@ -39,7 +39,7 @@ test-all: ## All tests, the long ones too
 
 test-publish: rigs ## All tests of publishing
 	@$(cd) tools/setup test
-	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox vsphere vsphere-long pipeline
+	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox virtualbox-long vsphere vsphere-long pipeline
 
 rigs: ## Build, once, what publishing is tested against (vCenter simulator; VirtualBox, as root)
 	@$(cd) tools/setup rigs

@@ -1,18 +1,10 @@
-"""Channels, rollback and retention on the real VirtualBox; and the modules' examples as a play."""
+"""Channels, rollback and retention on the real VirtualBox."""
 
 from __future__ import annotations
 
-import importlib
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-import yaml
 
-from tests.publish.modules import MODULES
-from tests.publish.virtualbox import PROGRAM, TOP, Rig, make_ova, make_raw
+from tests.publish.virtualbox import Rig, make_raw
 
 
 def publish(vbox: Rig, word: str) -> str:
@@ -77,58 +69,3 @@ def test_promote_roll_back_keep_and_remove(vbox):
 )
 def test_what_is_refused(vbox, module, options, says):
     assert says in vbox.run(module, **options)["msg"]
-
-
-def examples(name: str) -> list:
-    found: list = yaml.safe_load(importlib.import_module(f"{MODULES}.virtualbox_{name}").EXAMPLES)
-    return found
-
-
-def play(vbox: Rig, tasks: list, **facts: object) -> str:
-    """Runs tasks with ansible-playbook; what it said."""
-    whole = {
-        "hosts": "localhost",
-        "connection": "local",
-        "gather_facts": False,
-        "vars": {"ansible_python_interpreter": sys.executable, **facts},
-        "module_defaults": {"group/kiln.unikernel.virtualbox": {"vboxmanage": str(PROGRAM)}},
-        "tasks": tasks,
-    }
-    (vbox.folder / "play.yml").write_text(yaml.safe_dump([whole], sort_keys=False))
-    env = dict(
-        os.environ,
-        ANSIBLE_COLLECTIONS_PATH=str(TOP / "build/tree"),
-        ANSIBLE_HOME=str(vbox.folder / "home"),
-        KILN_CACHE=str(vbox.store),
-        LC_ALL="C.UTF-8",
-    )
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "play.yml"],
-        cwd=vbox.folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def test_the_examples_run(vbox, tmp_path):
-    publish_it, remove = examples("image")
-    promote, roll_back = examples("channel")
-    baked = [
-        {"ova": {"virtualbox": str(make_ova(tmp_path / f"{n}.ova", b"%d" % n))}} for n in (0, 1)
-    ]
-    before = [dict(publish_it, vars={"baked": baked[0]}), promote]
-    make, unmake = examples("vm")
-    # A port of the host's that nobody has, in place of the one that is shown.
-    make["kiln.unikernel.virtualbox_vm"]["forwards"][0]["host"] = 0
-    machine = [make, *examples("vm_info"), unmake]
-    now = [publish_it, promote, *machine, *examples("image_info"), roll_back]
-    now += [*examples("retention"), remove]
-    said = play(vbox, [*before, *now], baked=baked[1])
-    # Published and promoted twice, a machine made and removed, rolled back, removed; nothing is old
-    # enough for retention.
-    assert "changed=8" in said, said
-    assert len(vbox.names()) == 1

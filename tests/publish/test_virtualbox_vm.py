@@ -246,7 +246,7 @@ def test_what_is_refused(vbox):
                 {"digest": digest, "network": "none", "forwards": [{"guest": 1}]},
                 "Forwards need a network",
             ),
-            ({}, "one of the following are missing: digest, channel"),
+            ({}, "any of the following are missing: digest, channel"),
             (
                 {"digest": digest, "forwards": [{"guest": 1, "host": taken}]},
                 f"Port {taken} of 127.0.0.1 cannot be forwarded",
