@@ -132,16 +132,20 @@ void pull_realtime(cpu& me, u32 priority) {
     }
 }
 
-void set_claim(thread& which, const cpu_claim& claim) {
-    if (claim.priority != 0) {
-        realtime_seen.store(true, std::memory_order_relaxed);
-    }
-    const u64 saved = lock_queue_of(which);
+namespace {
+
+// The thread's own claim or the inherited priority has changed; its queue is locked.
+void renew_claim(thread& which) {
     const u32 where = which.cpu.load(std::memory_order_relaxed);
     ready_queue& ready = queue_of(where).ready;
+    cpu_claim effective = which.claim;
+    effective.priority = std::max(effective.priority, which.inherited);
+    if (effective.priority != 0) {
+        realtime_seen.store(true, std::memory_order_relaxed);
+    }
     if (which.state == thread_state::running) {
         account(queue_of(where), which, now());
-        which.obey(claim);
+        which.obey(effective);
         ready.settle(which);
         queue_of(where).load.store(which.priority + 1, std::memory_order_relaxed);
         if (ready.count() != 0) {
@@ -149,12 +153,38 @@ void set_claim(thread& which, const cpu_claim& claim) {
         }
     } else if (which.ready_node.linked()) {
         ready.remove(which);
-        which.obey(claim);
+        which.obey(effective);
         enqueue_woken(where, which);
     } else {
-        which.obey(claim);
+        which.obey(effective);
     }
-    queue_of(where).lock.unlock(saved);
+}
+
+}  // namespace
+
+void set_claim(thread& which, const cpu_claim& claim) {
+    const u64 saved = lock_queue_of(which);
+    which.claim = claim;
+    renew_claim(which);
+    queue_of(which.cpu.load(std::memory_order_relaxed)).lock.unlock(saved);
+}
+
+u32 set_inherited_priority(thread& which, u32 priority) {
+    const u64 saved = lock_queue_of(which);
+    const u32 before = which.inherited;
+    if (before != priority) {
+        which.inherited = priority;
+        renew_claim(which);
+    }
+    queue_of(which.cpu.load(std::memory_order_relaxed)).lock.unlock(saved);
+    return before;
+}
+
+u32 realtime_priority_of(thread& which) {
+    const u64 saved = lock_queue_of(which);
+    const u32 priority = which.priority;
+    queue_of(which.cpu.load(std::memory_order_relaxed)).lock.unlock(saved);
+    return priority;
 }
 
 u64 affinity_of(thread& which) {

@@ -43,6 +43,10 @@ public:
     thread_state state = thread_state::created;
     bool is_user = false;
     bool is_idle = false;
+    // Its own claim, and the real-time priority that it has from those who wait for it (0: none); the
+    // lock of its queue guards both.
+    cpu_claim claim;
+    u32 inherited = 0;
     std::atomic<bool> permit{false};
     std::atomic<u32> cpu{0};
     bool restore_all = false;     // see restore_all_registers

@@ -82,6 +82,11 @@ void yield_to_equals();
 
 // What the thread may claim of a CPU from now on. Context: any.
 void set_claim(thread& which, const cpu_claim& claim);
+// The real-time priority that the thread has, besides its own claim, from a more urgent one that waits
+// for it; 0 for none. Returns what it was before. Context: any.
+u32 set_inherited_priority(thread& which, u32 priority);
+// The larger of the two: the priority with which the scheduler treats it. Context: any.
+u32 realtime_priority_of(thread& which);
 
 // CPUs that the thread may run on, bit by CPU number.
 u64 affinity_of(thread& which);

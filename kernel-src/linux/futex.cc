@@ -59,6 +59,7 @@ auto with_page_present(u64 address, Attempt attempt) -> decltype(attempt()) {
 
 result<void> wait_once(futex_key key, u64 address, u32 value, u32 bits, u64 deadline) {
     futex_waiter waiter(key, bits);
+    waiter.priority = current_task()->sched.priority;
     TRY(with_page_present(address, [&] {
         return the_table.enqueue(waiter, word_equals(address, value));
     }));
@@ -98,7 +99,10 @@ result<i64> wake(const futex_call& call, u32 bits) {
     const futex_key key = TRY(futex_key_of(call.address, call.shared));
     // Linux wakes one also when asked for none.
     const i32 count = static_cast<i32>(call.value);
-    return the_table.wake(key, count < 1 ? 1 : static_cast<u32>(count), bits);
+    if (has_pi_waiters(key)) {
+        return err::inval;
+    }
+    return TRY(the_table.wake(key, count < 1 ? 1 : static_cast<u32>(count), bits));
 }
 
 result<i64> requeue(const futex_call& call, bool compare) {
@@ -108,6 +112,9 @@ result<i64> requeue(const futex_call& call, bool compare) {
     }
     const futex_key from = TRY(futex_key_of(call.address, call.shared));
     const futex_key to = TRY(futex_key_of(call.address2, call.shared));
+    if (has_pi_waiters(from)) {
+        return err::inval;
+    }
     const u32 done = TRY(with_page_present(call.address, [&]() -> result<u32> {
         auto check = word_equals(call.address, call.value3);
         return the_table.requeue(from, to, call.value, static_cast<u32>(move_count),
@@ -173,10 +180,13 @@ result<i64> wake_op(const futex_call& call) {
         }
         old = found;
     }
-    u32 woken = the_table.wake(first, call.value < 1 ? 1 : call.value);
+    if (has_pi_waiters(first) || has_pi_waiters(second)) {
+        return err::inval;
+    }
+    u32 woken = TRY(the_table.wake(first, call.value < 1 ? 1 : call.value));
     if (TRY(operation.holds(old))) {
         const auto more = static_cast<u32>(call.timeout_or_value2);
-        woken += the_table.wake(second, more < 1 ? 1 : more);
+        woken += TRY(the_table.wake(second, more < 1 ? 1 : more));
     }
     return woken;
 }
@@ -188,6 +198,7 @@ result<i64> wait_requeue_pi(const futex_call& call, u64 deadline) {
     futex_waiter waiter(TRY(futex_key_of(call.address, call.shared)), ~u32{0});
     waiter.requeue_target = TRY(futex_key_of(call.address2, call.shared));
     waiter.wants_requeue = true;
+    waiter.priority = current_task()->sched.priority;
     TRY(with_page_present(call.address, [&] {
         return the_table.enqueue(waiter, word_equals(call.address, call.value));
     }));
@@ -350,6 +361,7 @@ private:
         const bool shared = (wanted.flags & op::private_flag) == 0;
         const futex_key key = TRY(futex_key_of(wanted.address, shared));
         unique<futex_waiter> made = TRY(make_unique<futex_waiter>(key));
+        made->priority = current_task()->sched.priority;
         TRY(with_page_present(wanted.address, [&] {
             return the_table.enqueue(*made, word_equals(wanted.address, static_cast<u32>(wanted.value)));
         }));

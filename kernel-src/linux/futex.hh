@@ -25,6 +25,10 @@ result<i64> unlock_pi(u64 address, bool shared);
 // A PI lock whose owner dies: the word gets FUTEX_OWNER_DIED and the next waiter.
 void abandon_pi_lock(u64 address, i32 dead_tid);
 void abandon_all_pi_locks(i32 dead_tid);
+// Whether somebody waits for the PI lock at this place, which is then no plain futex.
+bool has_pi_waiters(const futex_key& key);
+// The thread has another priority of its own: those for whose locks it waits inherit it.
+void renew_pi_priority(i32 tid);
 
 // The layout of a futex word that is a lock (include/uapi/linux/futex.h).
 namespace futex_word {

@@ -3,8 +3,7 @@
 // PI futexes: locks whose word names the owner, so that the kernel can hand them on. Rare, so all
 // waiters share one queue (pi_queue.hh) under one sleeping lock; with it held, words are changed
 // with plain user accesses, which may fault. The most urgent waiter comes first, inherited
-// priorities counted. Differs from Linux: the scheduler knows of no priorities, so an owner that
-// inherits one does not run sooner for it.
+// priorities counted, and the scheduler treats an owner as its most urgent waiter.
 //
 // Lock order: pi_lock → the address space's (faults). signal_lock only for a moment, inside.
 #include "core/mutex.hh"
@@ -28,9 +27,47 @@ struct lock_waiter : pi_waiter {
 
 constinit mutex pi_lock;
 constinit pi_queue the_queue;
+constinit u32 threads_that_inherit = 0;  // pi_lock
+constinit std::atomic<u32> waiter_count{0};
 
 lock_waiter* next_waiter(const futex_key& key) {
     return static_cast<lock_waiter*>(the_queue.next(key));
+}
+
+void set_inherited(i32 tid, i32 priority) {
+    if (priority == 0 && threads_that_inherit == 0) {
+        return;
+    }
+    irq_guard guard(the_process().signal_lock);
+    const task* owner = find_task(tid);
+    if (owner == nullptr || !owner->owner) {
+        return;
+    }
+    const u32 before = set_inherited_priority(*owner->owner, static_cast<u32>(priority));
+    threads_that_inherit += static_cast<u32>(priority != 0) - static_cast<u32>(before != 0);
+}
+
+// Who waits for the owner's locks has changed.
+void renew_inheritance(i32 owner) {
+    the_queue.spread(owner, &set_inherited);
+}
+
+void queue_waiter(lock_waiter& waiter, i32 owner) {
+    // In this order: whoever changes the priority looks for waiters afterwards.
+    waiter_count.fetch_add(1, std::memory_order_seq_cst);
+    waiter.priority = waiter.self.sched.priority;
+    the_queue.add(waiter, owner);
+    renew_inheritance(owner);
+}
+
+void take_off(lock_waiter& waiter) {
+    the_queue.remove(waiter);
+    waiter_count.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void make_owner(const futex_key& key, i32 tid) {
+    the_queue.set_owner(key, tid);
+    renew_inheritance(tid);
 }
 
 bool thread_exists(u32 tid) {
@@ -73,11 +110,13 @@ result<i32> take_or_mark(u64 address, const futex_key& key, u32 tid, bool try_on
 void hand_on(lock_waiter& heir, u32 extra) {
     const u32 word = static_cast<u32>(heir.self.tid) | futex_word::waiters | extra;
     static_cast<void>(user_exchange_u32(heir.address, word));
-    the_queue.remove(heir);
-    the_queue.set_owner(heir.key, heir.waiting);
+    const i32 former_owner = heir.owner;
+    take_off(heir);
+    make_owner(heir.key, heir.waiting);
     thread& sleeper = *heir.self.owner;
     heir.granted.store(true, std::memory_order_release);
     unpark(sleeper);
+    renew_inheritance(former_owner);
 }
 
 result<void> sleep_for_lock(lock_waiter& waiter, u64 deadline) {
@@ -103,21 +142,48 @@ result<i64> lock_pi(u64 address, bool shared, u64 deadline, bool try_only) {
         lock_guard guard(pi_lock);
         const i32 owner = TRY(take_or_mark(address, key, static_cast<u32>(self.tid), try_only));
         if (owner == 0) {
-            the_queue.set_owner(key, self.tid);
+            const i32 former_owner = the_queue.owner_of(key);
+            make_owner(key, self.tid);
+            renew_inheritance(former_owner);
             return 0;
         }
         if (the_queue.closes_circle(self.tid, owner)) {
             return err::deadlk;
         }
-        the_queue.add(waiter, owner);
+        queue_waiter(waiter, owner);
     }
     const result<void> outcome = sleep_for_lock(waiter, deadline);
     lock_guard guard(pi_lock);
     if (waiter.granted.load(std::memory_order_acquire)) {
         return 0;
     }
-    the_queue.remove(waiter);
+    const i32 owner = waiter.owner;
+    take_off(waiter);
+    renew_inheritance(owner);
     return outcome.error();
+}
+
+bool has_pi_waiters(const futex_key& key) {
+    if (waiter_count.load(std::memory_order_relaxed) == 0) {
+        return false;
+    }
+    lock_guard guard(pi_lock);
+    return the_queue.next(key) != nullptr;
+}
+
+void renew_pi_priority(i32 tid) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (waiter_count.load(std::memory_order_relaxed) == 0) {
+        return;
+    }
+    lock_guard guard(pi_lock);
+    i32 priority = 0;
+    {
+        irq_guard signals(the_process().signal_lock);
+        const task* changed = find_task(tid);
+        priority = changed == nullptr ? 0 : changed->sched.priority;
+    }
+    renew_inheritance(the_queue.set_priority(tid, priority));
 }
 
 result<i64> unlock_pi(u64 address, bool shared) {

@@ -2,6 +2,27 @@
 
 namespace kiln {
 
+void futex_bucket::add(futex_waiter& waiter) {
+    if (waiter.priority != 0) {
+        for (futex_waiter& each : waiters) {
+            if (each.priority < waiter.priority) {
+                waiters.insert_before(each, waiter);
+                return;
+            }
+        }
+    }
+    waiters.push_back(waiter);
+}
+
+bool futex_bucket::wants_requeue(const futex_key& key) {
+    for (const futex_waiter& each : waiters) {
+        if (each.key == key && each.wants_requeue) {
+            return true;
+        }
+    }
+    return false;
+}
+
 futex_table::bucket_pair::bucket_pair(futex_bucket& a, futex_bucket& b)
     : _first(&a < &b ? a : b), _second(&a < &b ? b : a) {
     _first.lock.lock();
@@ -44,9 +65,12 @@ u32 futex_table::wake_locked(futex_bucket& bucket, const futex_key& key, u32 cou
     return woken;
 }
 
-u32 futex_table::wake(const futex_key& key, u32 count, u32 bits) {
+result<u32> futex_table::wake(const futex_key& key, u32 count, u32 bits) {
     futex_bucket& bucket = bucket_of(key);
     lock_guard guard(bucket.lock);
+    if (bucket.wants_requeue(key)) {
+        return err::inval;
+    }
     return wake_locked(bucket, key, count, bits);
 }
 
@@ -74,7 +98,7 @@ u32 futex_table::requeue_locked(const futex_key& from, const futex_key& to, u32 
     while (futex_waiter* waiter = moving.pop_front()) {
         waiter->key = to;
         waiter->bucket.store(&target, std::memory_order_relaxed);
-        target.waiters.push_back(*waiter);
+        target.add(*waiter);
     }
     return woken + moved;
 }

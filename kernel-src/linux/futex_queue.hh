@@ -33,6 +33,7 @@ struct futex_waiter : noncopyable {
     list_node link;
     futex_key key;
     u32 bits;
+    i32 priority = 0;  // real-time, 1 to 99: the highest is woken first
     // For FUTEX_WAIT_REQUEUE_PI: the lock that it wants next.
     futex_key requeue_target;
     bool wants_requeue = false;
@@ -44,6 +45,10 @@ struct futex_waiter : noncopyable {
 struct futex_bucket {
     spinlock lock;
     list<futex_waiter, &futex_waiter::link> waiters;
+
+    void add(futex_waiter& waiter);
+    // Whether a waiter of the key wants a PI lock next, so that only FUTEX_CMP_REQUEUE_PI may wake it.
+    bool wants_requeue(const futex_key& key);
 };
 
 class futex_table : noncopyable {
@@ -60,7 +65,7 @@ public:
             return err::again;
         }
         waiter.bucket.store(&bucket, std::memory_order_relaxed);
-        bucket.waiters.push_back(waiter);
+        bucket.add(waiter);
         return {};
     }
 
@@ -70,8 +75,9 @@ public:
     // Sleeps until woken (err{0}), the deadline (err::timedout) or a signal (err::intr), and dequeues.
     result<void> sleep(futex_waiter& waiter, u64 deadline);
 
-    // Wakes at most `count` waiters of the key that share a bit with `bits`; says how many.
-    u32 wake(const futex_key& key, u32 count, u32 bits = ~u32{0});
+    // Wakes at most `count` waiters of the key that share a bit with `bits`; says how many. err::inval
+    // when one is met that wants a PI lock next.
+    result<u32> wake(const futex_key& key, u32 count, u32 bits = ~u32{0});
 
     // If `check()` holds under both locks (else err::again): wakes `wake_count` waiters of `from` and
     // moves up to `move_count` others to `to`. Returns how many of both.
@@ -81,6 +87,9 @@ public:
         bucket_pair locked(bucket_of(from), bucket_of(to));
         if (!TRY(check())) {
             return err::again;
+        }
+        if (bucket_of(from).wants_requeue(from)) {
+            return err::inval;
         }
         return requeue_locked(from, to, wake_count, move_count);
     }

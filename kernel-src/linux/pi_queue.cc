@@ -6,6 +6,7 @@ namespace kiln {
 
 void pi_queue::add(pi_waiter& waiter, i32 owner) {
     waiter.owner = owner;
+    waiter.urgency = std::max(waiter.priority, inherited_by(waiter.waiting));
     _waiters.push_back(waiter);
 }
 
@@ -14,29 +15,13 @@ void pi_queue::remove(pi_waiter& waiter) {
 }
 
 pi_waiter* pi_queue::next(const futex_key& key) {
-    const bool inherits = is_about_others_than(key);
     pi_waiter* best = nullptr;
-    i32 most = 0;
     for (pi_waiter& each : _waiters) {
-        if (each.key != key) {
-            continue;
-        }
-        const i32 found = inherits ? urgency(each) : each.priority;
-        if (best == nullptr || found > most) {
+        if (each.key == key && (best == nullptr || each.urgency > best->urgency)) {
             best = &each;
-            most = found;
         }
     }
     return best;
-}
-
-bool pi_queue::is_about_others_than(const futex_key& key) {
-    for (const pi_waiter& each : _waiters) {
-        if (each.key != key) {
-            return true;
-        }
-    }
-    return false;
 }
 
 void pi_queue::set_owner(const futex_key& key, i32 owner) {
@@ -85,21 +70,35 @@ bool pi_queue::closes_circle(i32 self, i32 owner) {
     return true;
 }
 
-i32 pi_queue::urgency(const pi_waiter& waiter) {
-    return urgency(waiter, 0);
-}
-
-i32 pi_queue::urgency(const pi_waiter& waiter, u32 depth) {
-    i32 most = waiter.priority;
-    if (depth == deepest_inheritance) {
-        return most;
-    }
+i32 pi_queue::inherited_by(i32 owner) {
+    i32 most = 0;
     for (const pi_waiter& each : _waiters) {
-        if (each.owner == waiter.waiting) {
-            most = std::max(most, urgency(each, depth + 1));
+        if (each.owner == owner) {
+            most = std::max(most, each.urgency);
         }
     }
     return most;
+}
+
+// The owner of the lock for which the thread waits, if it has to be told; else 0.
+i32 pi_queue::pass_on(i32 thread, i32 inherited) {
+    pi_waiter* wait = wait_of(thread);
+    if (wait == nullptr) {
+        return 0;
+    }
+    const i32 before = wait->urgency;
+    wait->urgency = std::max(wait->priority, inherited);
+    return wait->urgency == before ? 0 : wait->owner;
+}
+
+i32 pi_queue::set_priority(i32 waiting, i32 priority) {
+    pi_waiter* wait = wait_of(waiting);
+    if (wait == nullptr) {
+        return 0;
+    }
+    wait->priority = priority;
+    wait->urgency = std::max(priority, inherited_by(waiting));
+    return wait->owner;
 }
 
 }  // namespace kiln

@@ -191,7 +191,7 @@ result<void> show_stat(text_sink& to, u64 key) {
     const u64 resident = memory.resident_anonymous + memory.resident_file;
     const u64 user_ticks = (times.total - std::min(times.kernel, times.total)) / tick;
     const i64 priority =
-        summary.sched.priority != 0 ? -1 - summary.sched.priority : 20 + summary.sched.nice;
+        summary.realtime_priority != 0 ? -1 - summary.realtime_priority : 20 + summary.sched.nice;
     format(to, "{} ({}) {} {} {} {} 0 -1 4194304 {} 0 {} 0 {} {} 0 0 {} {} {} 0 {} ", tid,
            name_of(summary), state_of(tid), parent_id, the_process().group_id,
            the_process().session_id, memory.minor_faults, memory.major_faults, user_ticks,

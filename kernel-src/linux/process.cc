@@ -256,6 +256,8 @@ result<task_summary> summarize_task(i32 tid) {
                          .pending = found->pending.set(),
                          .blocked = found->blocked,
                          .sched = found->sched,
+                         .realtime_priority =
+                             static_cast<i32>(realtime_priority_of(*found->owner)),
                          .affinity = affinity_of(*found->owner)};
     __builtin_memcpy(summary.comm, found->comm, comm_size);
     return summary;

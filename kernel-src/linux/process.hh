@@ -101,6 +101,7 @@ struct task_summary {
     cpu_times times;
     signal_set pending, blocked;
     scheduling sched;
+    i32 realtime_priority;  // with what it inherits
     u64 affinity;
 };
 result<task_summary> summarize_task(i32 tid);

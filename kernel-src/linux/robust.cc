@@ -21,7 +21,7 @@ inline constexpr int robust_list_limit = 2048;
 // Robust mutexes are always waited for as shared ones.
 void wake_next_owner(u64 address) {
     if (result<futex_key> key = futex_key_of(address, true); key.ok()) {
-        the_futexes().wake(key.value(), 1);
+        static_cast<void>(the_futexes().wake(key.value(), 1));
     }
 }
 
@@ -101,7 +101,7 @@ void announce_thread_end(task& self) {
     }
     if (user_ptr<u32>(self.clear_child_tid).write(0).ok()) {
         if (result<futex_key> key = futex_key_of(self.clear_child_tid, true); key.ok()) {
-            the_futexes().wake(key.value(), 1);
+            static_cast<void>(the_futexes().wake(key.value(), 1));
         }
     }
     self.clear_child_tid = 0;

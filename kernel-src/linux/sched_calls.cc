@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/sched.hh"
+#include "linux/futex.hh"
 #include "linux/process.hh"
 #include "linux/syscall.hh"
 #include "linux/time_values.hh"
@@ -69,7 +70,7 @@ result<i64> set_policy(i32 tid, i32 wanted, user_ptr<i32> parameters) {
     }
     const i32 priority = TRY(parameters.read());
     const sched_rights rights = rights_of_caller();
-    return with_task(tid, [=](task& target) -> result<i64> {
+    TRY(with_task(tid, [=](task& target) -> result<i64> {
         scheduling next = target.sched;
         next.priority = priority;
         if (wanted != policy_as_it_is) {
@@ -77,7 +78,9 @@ result<i64> set_policy(i32 tid, i32 wanted, user_ptr<i32> parameters) {
             next.reset_on_fork = (wanted & policy::reset_on_fork) != 0;
         }
         return change(target, next, rights);
-    });
+    }));
+    renew_pi_priority(tid);
+    return 0;
 }
 
 // Copies what the caller knows of the structure; the rest must be zeros.
@@ -200,9 +203,11 @@ SYSCALL(sched_setattr, i32 tid, user_ptr<sched_attributes> from, u32 flags) {
         return err::inval;
     }
     const sched_rights rights = rights_of_caller();
-    return with_task(tid, [&](task& target) -> result<i64> {
+    TRY(with_task(tid, [&](task& target) -> result<i64> {
         return set_attributes(target, wanted, rights);
-    });
+    }));
+    renew_pi_priority(tid);
+    return 0;
 }
 
 SYSCALL(sched_getattr, i32 tid, user_ptr<sched_attributes> to, u32 size, u32 flags) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -39,7 +40,7 @@ protected:
 };
 
 TEST_F(futex_test, nothing_to_wake) {
-    EXPECT_EQ(table.wake(key_a, 1), 0u);
+    EXPECT_EQ(table.wake(key_a, 1).value(), 0u);
 }
 
 TEST_F(futex_test, a_changed_word_is_not_waited_for) {
@@ -55,11 +56,11 @@ TEST_F(futex_test, wakes_no_more_than_asked_for_and_only_that_key) {
     std::thread b = start_waiter(key_b);
     await_waiters(key_a, 2);
     await_waiters(key_b, 1);
-    EXPECT_EQ(table.wake(key_a, 1), 1u);
+    EXPECT_EQ(table.wake(key_a, 1).value(), 1u);
     await_waiters(key_a, 1);
     EXPECT_EQ(table.count_waiters(key_b), 1u);
-    EXPECT_EQ(table.wake(key_a, 10), 1u);
-    EXPECT_EQ(table.wake(key_b, 10), 1u);
+    EXPECT_EQ(table.wake(key_a, 10).value(), 1u);
+    EXPECT_EQ(table.wake(key_b, 10).value(), 1u);
     a1.join();
     a2.join();
     b.join();
@@ -70,12 +71,39 @@ TEST_F(futex_test, bits_choose_the_waiter) {
     std::thread reader = start_waiter(key_a, 1);
     std::thread writer = start_waiter(key_a, 2);
     await_waiters(key_a, 2);
-    EXPECT_EQ(table.wake(key_a, 10, 4), 0u);
-    EXPECT_EQ(table.wake(key_a, 10, 2), 1u);
+    EXPECT_EQ(table.wake(key_a, 10, 4).value(), 0u);
+    EXPECT_EQ(table.wake(key_a, 10, 2).value(), 1u);
     writer.join();
     EXPECT_EQ(table.count_waiters(key_a), 1u);
-    EXPECT_EQ(table.wake(key_a, 10, 3), 1u);
+    EXPECT_EQ(table.wake(key_a, 10, 3).value(), 1u);
     reader.join();
+}
+
+TEST_F(futex_test, the_most_urgent_is_woken_first_and_equals_in_order) {
+    const i32 priorities[] = {1, 0, 3, 2, 0, 3};
+    const usize order[] = {2, 5, 3, 0, 1, 4};
+    std::vector<std::unique_ptr<futex_waiter>> waiters;
+    for (const i32 priority : priorities) {
+        waiters.push_back(std::make_unique<futex_waiter>(key_a));
+        waiters.back()->priority = priority;
+        ASSERT_TRUE(table.enqueue(*waiters.back(), yes).ok());
+    }
+    EXPECT_EQ(table.requeue(key_a, key_b, 0, 6, yes).value(), 6u);
+    for (const usize next : order) {
+        EXPECT_EQ(table.wake(key_b, 1).value(), 1u);
+        EXPECT_TRUE(table.dequeue(*waiters[next]));
+    }
+}
+
+TEST_F(futex_test, who_wants_a_pi_lock_next_is_not_woken_plainly) {
+    futex_waiter waiter(key_a);
+    waiter.wants_requeue = true;
+    waiter.requeue_target = key_b;
+    ASSERT_TRUE(table.enqueue(waiter, yes).ok());
+    EXPECT_EQ(table.wake(key_a, 1).error(), err::inval);
+    EXPECT_EQ(table.requeue(key_a, key_b, 1, 1, yes).error(), err::inval);
+    EXPECT_EQ(table.wake_for_requeue(key_a, key_b, 1, yes).value(), 1u);
+    EXPECT_TRUE(table.dequeue(waiter));
 }
 
 TEST_F(futex_test, requeued_waiters_wake_by_their_new_key) {
@@ -91,8 +119,8 @@ TEST_F(futex_test, requeued_waiters_wake_by_their_new_key) {
     EXPECT_EQ(table.count_waiters(key_b), 2u);
     EXPECT_EQ(table.requeue(key_a, key_b, 1, 2, []() -> result<bool> { return false; }).error(),
               err::again);
-    EXPECT_EQ(table.wake(key_a, 10), 1u);
-    EXPECT_EQ(table.wake(key_b, 10), 2u);
+    EXPECT_EQ(table.wake(key_a, 10).value(), 1u);
+    EXPECT_EQ(table.wake(key_b, 10).value(), 2u);
     for (std::thread& each : waiters) {
         each.join();
     }
@@ -109,7 +137,7 @@ TEST_F(futex_test, a_deadline_ends_the_wait) {
 TEST_F(futex_test, a_wake_before_the_sleep_is_not_lost) {
     futex_waiter waiter(key_a);
     ASSERT_TRUE(table.enqueue(waiter, yes).ok());
-    EXPECT_EQ(table.wake(key_a, 1), 1u);
+    EXPECT_EQ(table.wake(key_a, 1).value(), 1u);
     EXPECT_TRUE(table.sleep(waiter, now()).ok());
 }
 
@@ -159,9 +187,9 @@ TEST_F(futex_test, no_wake_up_is_lost_under_load) {
     }
     u32 sent = 0;
     while (running != 0) {
-        sent += table.wake(key_a, 1);
+        sent += table.wake(key_a, 1).value();
         static_cast<void>(table.requeue(key_a, key_b, 0, 1, yes));
-        sent += table.wake(key_b, 2);
+        sent += table.wake(key_b, 2).value();
     }
     for (std::thread& each : waiters) {
         each.join();

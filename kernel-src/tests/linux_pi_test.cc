@@ -1,6 +1,7 @@
 // Locks that name their owner: who is next, with inherited priorities, and circles of waiters.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -57,6 +58,15 @@ TEST_F(pi_test, the_highest_priority_first) {
     EXPECT_EQ(queue.next(lock_number(1))->waiting, 12);
 }
 
+// What each thread was told to inherit when something about `owner` changed.
+std::map<i32, i32> told_by_spreading(pi_queue& queue, i32 owner) {
+    std::map<i32, i32> told;
+    queue.spread(owner, [&told](i32 thread, i32 inherited) { told[thread] = inherited; });
+    return told;
+}
+
+using told = std::map<i32, i32>;
+
 // 10 has lock 2, for which 20 waits, who has lock 3, for which 21 waits urgently.
 TEST_F(pi_test, priority_is_inherited_over_locks) {
     pi_waiter& plain = wait(9, 1, 5, 40);
@@ -64,11 +74,38 @@ TEST_F(pi_test, priority_is_inherited_over_locks) {
     wait(20, 2, 10);
     EXPECT_EQ(queue.next(lock_number(1)), &plain);
     pi_waiter& urgent = wait(21, 3, 20, 50);
-    EXPECT_EQ(queue.urgency(heir), 50);
+    EXPECT_EQ(told_by_spreading(queue, 20), (told{{20, 50}, {10, 50}, {5, 50}}));
+    EXPECT_EQ(heir.urgency, 50);
     EXPECT_EQ(queue.next(lock_number(1)), &heir);
     queue.remove(urgent);
-    EXPECT_EQ(queue.urgency(heir), 0);
+    EXPECT_EQ(told_by_spreading(queue, 20), (told{{20, 0}, {10, 0}, {5, 40}}));
     EXPECT_EQ(queue.next(lock_number(1)), &plain);
+}
+
+TEST_F(pi_test, nobody_is_told_beyond_one_for_whom_nothing_changes) {
+    wait(10, 1, 5, 60);
+    wait(11, 2, 10, 50);
+    EXPECT_EQ(told_by_spreading(queue, 10), (told{{10, 50}}));
+    EXPECT_EQ(told_by_spreading(queue, 0), told{});
+    EXPECT_EQ(queue.inherited_by(5), 60);
+    EXPECT_EQ(queue.inherited_by(6), 0);
+}
+
+TEST_F(pi_test, one_who_comes_brings_what_it_has_inherited) {
+    wait(11, 2, 10, 50);
+    EXPECT_EQ(wait(10, 1, 5, 3).urgency, 50);
+    EXPECT_EQ(queue.inherited_by(5), 50);
+}
+
+TEST_F(pi_test, a_waiter_may_become_more_or_less_urgent) {
+    pi_waiter& first = wait(10, 1, 5, 20);
+    pi_waiter& second = wait(11, 1, 5, 10);
+    EXPECT_EQ(queue.set_priority(11, 30), 5);
+    EXPECT_EQ(queue.next(lock_number(1)), &second);
+    EXPECT_EQ(told_by_spreading(queue, 5), (told{{5, 30}}));
+    EXPECT_EQ(queue.set_priority(11, 0), 5);
+    EXPECT_EQ(queue.next(lock_number(1)), &first);
+    EXPECT_EQ(queue.set_priority(77, 30), 0);
 }
 
 TEST_F(pi_test, a_new_owner_is_waited_for_by_the_rest) {
@@ -100,7 +137,9 @@ TEST_F(pi_test, a_chain_without_end_counts_as_a_circle) {
     wait(1, 12, 2);
     wait(2, 11, 1);
     EXPECT_TRUE(queue.closes_circle(9, 1));
-    EXPECT_EQ(queue.urgency(*waiters[0]), 0);
+    EXPECT_EQ(told_by_spreading(queue, 1), (told{{1, 0}}));
+    EXPECT_EQ(queue.set_priority(2, 9), 1);
+    EXPECT_EQ(told_by_spreading(queue, 1), (told{{1, 9}, {2, 9}}));
 }
 
 }  // namespace
