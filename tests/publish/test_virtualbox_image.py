@@ -143,6 +143,7 @@ def test_a_disk_becomes_an_image(vbox, tmp_path, name, make):
     assert str(disk) not in vbox.call("list", "hdds")
 
 
+@pytest.mark.long
 def test_a_name_with_another_content(vbox, tmp_path):
     one, two = (make_ova(tmp_path / f"{word}.ova", word.encode()) for word in ("one", "two"))
     first = vbox.image(one, vm_name="redis")
@@ -268,6 +269,7 @@ def test_an_image_changed_since_its_digest_was_written_down(vbox, tmp_path):
     assert vbox.names() == []
 
 
+@pytest.mark.long
 def test_what_is_no_image(vbox, tmp_path):
     path = tmp_path / "an image"
     for data, says in (
@@ -285,6 +287,7 @@ def test_what_is_no_image(vbox, tmp_path):
     assert vbox.images() == []
 
 
+@pytest.mark.long
 def test_hardware_that_virtualbox_does_not_have(vbox, tmp_path):
     ova = make_ova(tmp_path / "a.ova", b"one", profile="vsphere")
     said = vbox.image(ova)["msg"]
@@ -342,6 +345,7 @@ def test_a_vboxmanage_that_is_missing_or_too_old(tmp_path, prints, says, name):
     assert says in failed["msg"]
 
 
+@pytest.mark.long
 def test_the_time_limit(vbox, tmp_path):
     slow = tmp_path / "VBoxManage"
     slow.write_text(

@@ -61,6 +61,7 @@ def test_the_role_goes_through_all_states(vbox, tmp_path):
     assert (vbox.names(), vbox.files()) == ([], [])
 
 
+@pytest.mark.long
 def test_the_examples_run(vbox, tmp_path):
     publish, remove = tasks("virtualbox_image")
     promote, roll_back = tasks("virtualbox_channel")

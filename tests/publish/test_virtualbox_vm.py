@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.kiln.unikernel.plugins.module_utils._disk import build_disk
 
-from tests.publish.virtualbox import RIG, Rig, faulty, make_raw
+from tests.publish.virtualbox import RIG, TOP, Rig, faulty, make_raw
 
 DRIVERLESS = [str(RIG / "bin/driverless")]
 HELLO = "kiln's boot sector speaks"
@@ -174,20 +175,25 @@ def test_a_running_machine_is_stopped_for_a_change_and_one_that_is_silent_is_swi
     assert machine.vm(state="absent", frontend=DRIVERLESS)["changed"]
 
 
+def kiln_kernel() -> Path:
+    """A built kernel; KILN_KERNEL names one (with stage1.bin and stage2.bin beside it)."""
+    named = os.environ.get("KILN_KERNEL")
+    if named:
+        return Path(named)
+    built = TOP / "build/kernel"
+    subprocess.run(["cmake", "-S", TOP / "kernel-src", "-B", built, "-G", "Ninja"], check=True)
+    subprocess.run(["ninja", "-C", built, "--quiet"], check=True)
+    return built / "kiln.elf"
+
+
 @pytest.mark.long
 def test_kilns_kernel_speaks(machine, tmp_path):
     """From a disk behind AHCI, for which the kernel has no driver yet: so it finds no root."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "boot"))
-    import boot_rig  # noqa: PLC0415
-    from ansible_collections.kiln.unikernel.plugins.module_utils._disk import (  # noqa: PLC0415
-        build_disk,
-    )
-
-    built = boot_rig.TOP / "build/kernel"
-    boot_rig.run("cmake", "-S", boot_rig.TOP / "kernel-src", "-B", built, "-G", "Ninja")
-    boot_rig.run("ninja", "-C", built, timeout=600)
+    root = tmp_path / "root.erofs"
+    (tmp_path / "tree").mkdir()
+    subprocess.run(["mkfs.erofs", "--quiet", root, tmp_path / "tree"], check=True)
     disk = tmp_path / "disk.raw"
-    build_disk(built / "kiln.elf", boot_rig.build_root(tmp_path), "", disk)
+    build_disk(kiln_kernel(), root, "", disk)
     digest = machine.image(disk, memory="128M")["digest"]
     done = machine.vm(digest=digest, frontend=DRIVERLESS)
     said = wait_until_said(done["machine"]["console"], "cannot start", 240)
@@ -223,6 +229,7 @@ def test_a_clone_that_fails_half_way_is_not_seen_and_the_next_run_mends_it(vbox)
     assert len(vbox.files()) == 3
 
 
+@pytest.mark.long
 def test_what_is_refused(vbox):
     digest = publish(vbox)
     vbox.call("createvm", "--name", "mine", "--register")
@@ -259,6 +266,7 @@ def test_what_is_refused(vbox):
     assert "mine" in vbox.names()
 
 
+@pytest.mark.long
 def test_no_process_stays(machine):
     """The display that a machine was shown on goes with it."""
     digest = publish(machine)
