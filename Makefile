@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-publish rigs bench bench-publish fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-collection test-publish rigs bench bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -57,9 +57,14 @@ fuzz: ## Long runs of the kernel's fuzzers (SECONDS=600 each)
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/fuzz.py --seconds $(or $(SECONDS),600)
 
-lint: ## ruff, mypy, yamllint, ansible-lint
+lint: ## ruff, mypy, yamllint, ansible-lint; changelog fragments; what documentation refers to
 	@$(cd) tools/setup test
-	@$(cd) $(python) tests/lint.py
+	@$(cd) .venv/bin/nox -s lint changelog docs
+
+test-collection: ## All checks of the collection: the linters, its tarball, ansible-test
+	@$(cd) tools/setup test
+	@$(cd) .venv/bin/nox
+
 
 clean: ## Remove what was built here (not the store in ~/.cache/kiln)
 	@$(cd) rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .ansible

@@ -14,7 +14,7 @@ version_added: 0.2.0
 author: The Kiln authors (@kiln-unikernel)
 description:
   - Makes a template, or an item of a content library, of an OVA as M(kiln.unikernel.image) writes
-    it with O(kiln.unikernel.image#module:ova_profile=vsphere).
+    it with O(kiln.unikernel.image#module:ova.profiles=vsphere).
   - A template is found again by the custom attributes C(kiln.name) and C(kiln.digest), the SHA-256
     of the OVA, not by its name. What is there is not sent again.
   - The OVA's disks go to the vCenter under a lease, which is ended whatever happens. What an
