@@ -28,6 +28,13 @@ void start_slice(cpu& me, const thread& next, u64 time) {
     }
 }
 
+// Only its CPU changes a thread's counts.
+void count_switch(thread& stopped) {
+    std::atomic<u64>& count = stopped.state == thread_state::ready ? stopped.preempted_count
+                                                                   : stopped.parked_count;
+    count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 // The queue of this CPU is locked, interrupts are off, the state of the current thread is set.
 // Returns when the thread runs again, with the lock released and interrupts off.
 void switch_locked(cpu& me) {
@@ -53,6 +60,7 @@ void switch_locked(cpu& me) {
     if (previous.state == thread_state::dead) {
         me.queue.dead = &previous;
     }
+    count_switch(previous);
     if (next.linux_task != nullptr) {
         note_cpu(*next.linux_task, me.number);
     }

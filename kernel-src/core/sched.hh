@@ -60,6 +60,8 @@ public:
     u64 started_running = 0;
     std::atomic<u64> run_time{0};
     cpu_time_split time_split;
+    std::atomic<u64> parked_count{0};     // how often it left its CPU to sleep,
+    std::atomic<u64> preempted_count{0};  // and how often though it wanted to run on
     u64 fs_base = 0;
     task* linux_task = nullptr;
     std::byte* vectors = nullptr;  // vector registers while another thread's are in the CPU

@@ -119,6 +119,11 @@ cpu_times cpu_times_of(thread& which) {
     }
 }
 
+switch_counts switch_counts_of(const thread& which) {
+    return {.voluntary = which.parked_count.load(std::memory_order_relaxed),
+            .involuntary = which.preempted_count.load(std::memory_order_relaxed)};
+}
+
 u64 get_fs_base() {
     return current_thread().fs_base;
 }

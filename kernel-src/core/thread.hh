@@ -77,6 +77,18 @@ void restore_all_registers();
 
 cpu_times cpu_times_of(thread& which);
 
+// How often a thread has left a CPU: to sleep, and because others were to run.
+struct switch_counts {
+    u64 voluntary = 0;
+    u64 involuntary = 0;
+
+    void add(const switch_counts& more) {
+        voluntary += more.voluntary;
+        involuntary += more.involuntary;
+    }
+};
+switch_counts switch_counts_of(const thread& which);
+
 // The caller goes behind all who may claim the CPU as much as it.
 void yield_to_equals();
 

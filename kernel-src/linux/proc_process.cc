@@ -174,9 +174,10 @@ result<void> show_status(text_sink& to, u64 key) {
     show_capabilities(to);
     format(to, "Cpus_allowed:\t{:x}\nCpus_allowed_list:\t", summary.affinity);
     show_cpu_list(to, summary.affinity);
-    to.put(
-        "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\n"
-        "nonvoluntary_ctxt_switches:\t0\n");
+    format(to,
+           "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t{}\n"
+           "nonvoluntary_ctxt_switches:\t{}\n",
+           summary.switches.voluntary, summary.switches.involuntary);
     return {};
 }
 

@@ -93,6 +93,7 @@ bool leave_table(process& self, task& leaving, int status) {
     self.dead.push_back(leaving);
     self.dead_cpu_total += used.total;
     self.dead_cpu_kernel += used.kernel;
+    self.dead_switches.add(switch_counts_of(*leaving.owner));
     self.dead_transfers.add(leaving);
     if (leaving.tid == process_id) {
         self.exit.leader_status = status;
@@ -230,6 +231,18 @@ result<transfer_totals> transfers_of(i32 tid) {
     return sum;
 }
 
+switch_counts process_switch_counts() {
+    process& self = the_process();
+    irq_guard guard(self.signal_lock);
+    switch_counts sum = self.dead_switches;
+    for (task* each = self.tasks.first(); each != nullptr; each = self.tasks.next(*each)) {
+        if (each->owner) {
+            sum.add(switch_counts_of(*each->owner));
+        }
+    }
+    return sum;
+}
+
 result<vector<i32>> task_ids() {
     process& self = the_process();
     vector<i32> ids;
@@ -253,6 +266,7 @@ result<task_summary> summarize_task(i32 tid) {
                          .comm = {},
                          .started_at = found->started_at,
                          .times = cpu_times_of(*found->owner),
+                         .switches = switch_counts_of(*found->owner),
                          .pending = found->pending.set(),
                          .blocked = found->blocked,
                          .sched = found->sched,

@@ -69,6 +69,7 @@ struct process : noncopyable {
     // What threads that ended have used, nanoseconds.
     u64 dead_cpu_total = 0;
     u64 dead_cpu_kernel = 0;
+    switch_counts dead_switches;  // of threads that ended
     transfer_totals dead_transfers;
     wait_queue signal_arrived;
 
@@ -99,6 +100,7 @@ struct task_summary {
     char comm[comm_size];
     u64 started_at;
     cpu_times times;
+    switch_counts switches;
     signal_set pending, blocked;
     scheduling sched;
     i32 realtime_priority;  // with what it inherits
@@ -118,6 +120,8 @@ result<transfer_totals> transfers_of(i32 tid);
 // CPU time of all threads, living and ended.
 cpu_times process_cpu_times();
 cpu_times process_cpu_times_locked();  // with signal_lock held
+// And how often they have left a CPU.
+switch_counts process_switch_counts();
 
 // Ends every thread; the first call decides the outcome. Context: any.
 void end_process(int status, int signal);

@@ -325,7 +325,9 @@ struct user_rusage {
     i64 unused_sizes[3];
     i64 minor_faults;
     i64 major_faults;
-    i64 unused_counts[8];
+    i64 unused_counts[6];
+    i64 voluntary_switches;
+    i64 involuntary_switches;
 };
 static_assert(sizeof(user_rusage) == 144);
 
@@ -342,6 +344,10 @@ SYSCALL(getrusage, i32 who, user_ptr<user_rusage> to) {
         const cpu_times used =
             who == rusage_thread ? cpu_times_of(current_thread()) : process_cpu_times();
         const memory_usage memory = the_address_space().usage();
+        const switch_counts switches =
+            who == rusage_thread ? switch_counts_of(current_thread()) : process_switch_counts();
+        usage.voluntary_switches = static_cast<i64>(switches.voluntary);
+        usage.involuntary_switches = static_cast<i64>(switches.involuntary);
         usage.user_time = to_timeval(used.total - used.kernel);
         usage.system_time = to_timeval(used.kernel);
         usage.max_resident_kib = static_cast<i64>(memory.peak_resident * (page_size / KiB));
