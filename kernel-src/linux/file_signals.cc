@@ -398,6 +398,10 @@ result<i64> set_signal(file& open, u64 wanted) {
     return 0;
 }
 
+bool sets_owner(u32 command) {
+    return command == commands::file_set_owner || command == commands::socket_set_owner;
+}
+
 }  // namespace
 
 result<i64> signal_fcntl(file& open, u32 command, u64 argument) {
@@ -439,8 +443,7 @@ result<i64> owner_ioctl(file& open, u32 command, u64 argument) {
     if (open.as_socket() == nullptr) {
         return err::notty;
     }
-    const bool sets = command == commands::file_set_owner || command == commands::socket_set_owner;
-    if (sets) {
+    if (sets_owner(command)) {
         return set_owner(open, TRY(user_ptr<i32>(argument).read()));
     }
     TRY(user_ptr<i32>(argument).write(get_owner(open)));
@@ -448,7 +451,8 @@ result<i64> owner_ioctl(file& open, u32 command, u64 argument) {
 }
 
 bool is_owner_ioctl(u32 command) {
-    return command >= commands::file_set_owner && command <= commands::socket_get_owner;
+    return sets_owner(command) || command == commands::file_get_owner ||
+           command == commands::socket_get_owner;
 }
 
 }  // namespace kiln
