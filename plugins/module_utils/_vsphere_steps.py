@@ -43,7 +43,7 @@ class Remover:
 
     def verbs(self) -> dict[str, Callable[[Step], None]]:
         """What it can do."""
-        return {"remove": self.remove, "discard": self.remove}
+        return {"remove": self.remove, "discard": self.discard}
 
     def run(self, plan: Plan) -> None:
         """Takes all steps, in this thread, which is the one that a signal comes to."""
@@ -57,6 +57,19 @@ class Remover:
         except PublishError as problem:
             if not isinstance(problem.cause, vmodl.fault.ManagedObjectNotFound):
                 raise
+
+    def discard(self, step: Step) -> None:
+        """Removes what an interrupted run has left, unless it may still be at work."""
+        try:
+            self.remove(step)
+        except PublishError as problem:
+            if not isinstance(problem.cause, (vim.fault.InvalidState, vim.fault.TaskInProgress)):
+                raise
+            raise PublishError(
+                f"'{step.detail}' in {step.where} is being imported by another run, or by one that "
+                "was ended and whose lease has not run out yet; run this again in five minutes.",
+                problem.cause,
+            ) from problem
 
 
 class Publisher(Remover):

@@ -168,6 +168,7 @@ def test_what_a_killed_run_has_left_is_cleared_away(vcenter, vsphere, tmp_path):
     (left,) = vcenter.machines()
     assert not left["template"]
     assert vsphere.info()["images"] == []
+    assert "is being imported by another run" in vsphere.image(ova)["msg"]
     vcenter.state(expire=True)
     made = vsphere.image(ova)
     assert made["steps"] == [f"{verb} DC0: {left['name']}" for verb in ("discard", "import")]
