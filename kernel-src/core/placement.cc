@@ -16,27 +16,31 @@ u32 load_of(u32 cpu_number) {
 }
 
 // Tells a CPU, whose queue is locked, that one who waits there may be more urgent than who runs.
-void preempt(u32 cpu_number) {
-    cpu_block(cpu_number).current->work.fetch_or(thread_work::reschedule,
-                                                 std::memory_order_release);
-    if (cpu_number != this_cpu()) {
-        send_reschedule(cpu_number);
+void preempt(cpu& target) {
+    target.current->work.fetch_or(thread_work::reschedule, std::memory_order_release);
+    if (target.number != this_cpu()) {
+        send_reschedule(target.number);
     }
 }
 
 // Puts a woken thread into a CPU's queue, which is locked, and tells the CPU.
-void enqueue_woken(u32 cpu_number, thread& woken) {
-    run_queue& queue = queue_of(cpu_number);
-    const thread& running = *cpu_block(cpu_number).current;
-    const occupant seen = occupant_of(running, running.is_idle ? 0 : now());
+void enqueue_woken(cpu& target, thread& woken) {
+    ready_queue& ready = target.queue.ready;
+    const thread& running = *target.current;
     woken.state = thread_state::ready;
-    queue.ready.insert_woken(woken, running.is_idle ? nullptr : &seen);
-    if (running.is_idle || queue.ready.takes_over(woken, seen)) {
-        preempt(cpu_number);
-    } else if (cpu_number == this_cpu()) {
-        shorten_slice(this_cpu_block(), seen);
-    } else if (queue.ready.slice_end(seen) < queue.slice_end) {
-        send_reschedule(cpu_number);
+    if (running.is_idle) {
+        ready.insert_woken(woken, nullptr);
+        preempt(target);
+        return;
+    }
+    const occupant seen = occupant_of(running, now());
+    ready.insert_woken(woken, &seen);
+    if (ready.takes_over(woken, seen)) {
+        preempt(target);
+    } else if (target.number == this_cpu()) {
+        shorten_slice(target, seen);
+    } else if (ready.slice_end(seen) < target.queue.slice_end) {
+        send_reschedule(target.number);
     }
 }
 
@@ -56,7 +60,7 @@ bool take_from(cpu& me, u32 other, Choose choose) {
     taken->virtual_time = 0;
     queue.lock.unlock(saved);
     irq_guard guard(me.queue.lock);
-    enqueue_woken(me.number, *taken);
+    enqueue_woken(me, *taken);
     return true;
 }
 
@@ -89,21 +93,22 @@ u64 lock_queue_of(thread& which) {
 }
 
 void make_ready(thread& woken, u64 saved) {
-    const u32 old_cpu = woken.cpu.load(std::memory_order_relaxed);
+    cpu& old = cpu_block(woken.cpu.load(std::memory_order_relaxed));
     const u32 cpus = cpu_count();
-    const u32 new_cpu = cpus == 1 ? old_cpu : choose_cpu(woken, old_cpu, cpus, &load_of);
-    if (new_cpu == old_cpu) {
-        enqueue_woken(old_cpu, woken);
-        queue_of(old_cpu).lock.unlock(saved);
+    const u32 new_cpu = cpus == 1 ? old.number : choose_cpu(woken, old.number, cpus, &load_of);
+    if (new_cpu == old.number) {
+        enqueue_woken(old, woken);
+        old.queue.lock.unlock(saved);
         return;
     }
     woken.state = thread_state::ready;
     // Queues of different CPUs run on different scales of virtual time.
     woken.virtual_time = 0;
     woken.cpu.store(new_cpu, std::memory_order_release);
-    queue_of(old_cpu).lock.unlock(saved);
-    irq_guard guard(queue_of(new_cpu).lock);
-    enqueue_woken(new_cpu, woken);
+    old.queue.lock.unlock(saved);
+    cpu& next = cpu_block(new_cpu);
+    irq_guard guard(next.queue.lock);
+    enqueue_woken(next, woken);
 }
 
 bool steal(cpu& me) {
@@ -136,18 +141,18 @@ namespace {
 
 // The thread's own claim or the inherited priority has changed; its queue is locked.
 void renew_claim(thread& which) {
-    const u32 where = which.cpu.load(std::memory_order_relaxed);
-    ready_queue& ready = queue_of(where).ready;
+    cpu& where = cpu_block(which.cpu.load(std::memory_order_relaxed));
+    ready_queue& ready = where.queue.ready;
     cpu_claim effective = which.claim;
     effective.priority = std::max(effective.priority, which.inherited);
     if (effective.priority != 0) {
         realtime_seen.store(true, std::memory_order_relaxed);
     }
     if (which.state == thread_state::running) {
-        account(queue_of(where), which, now());
+        account(where.queue, which, now());
         which.obey(effective);
         ready.settle(which);
-        queue_of(where).load.store(which.priority + 1, std::memory_order_relaxed);
+        where.queue.load.store(which.priority + 1, std::memory_order_relaxed);
         if (ready.count() != 0) {
             preempt(where);
         }
@@ -199,16 +204,16 @@ result<void> set_affinity(thread& which, u64 cpus) {
     }
     which.allowed.store(cpus, std::memory_order_relaxed);
     const u64 saved = lock_queue_of(which);
-    const u32 where = which.cpu.load(std::memory_order_relaxed);
-    if (which.ready_node.linked() && !which.allowed_on(where)) {
-        queue_of(where).ready.remove(which);
+    cpu& where = cpu_block(which.cpu.load(std::memory_order_relaxed));
+    if (which.ready_node.linked() && !which.allowed_on(where.number)) {
+        where.queue.ready.remove(which);
         make_ready(which, saved);
         return {};
     }
-    if (which.state == thread_state::running && !which.allowed_on(where)) {
+    if (which.state == thread_state::running && !which.allowed_on(where.number)) {
         preempt(where);
     }
-    queue_of(where).lock.unlock(saved);
+    where.queue.lock.unlock(saved);
     leave_forbidden_cpu();
     return {};
 }
