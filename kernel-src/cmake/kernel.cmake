@@ -12,11 +12,14 @@ include(cmake/vdso.cmake)
 include(cmake/symbols.cmake)
 
 # No vector registers: they belong to the program. clang 14 cannot parse libstdc++'s headers without
-# them, so there the compiler is only told not to use them.
+# them, so there the compiler is only told not to use them. The kernel's objects live for ever: gcc
+# lists their destructors in a section that is left out, clang would register them with atexit.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-    set(no_vectors -mno-implicit-float -Wno-unused-command-line-argument)
+    set(of_compiler -mno-implicit-float -fno-c++-static-destructors -Wno-unused-command-line-argument)
+    set(of_linker -Wno-unused-command-line-argument)
 else()
-    set(no_vectors -mgeneral-regs-only)
+    set(of_compiler -mgeneral-regs-only)
+    set(of_linker "")
 endif()
 add_library(kiln_freestanding INTERFACE)
 target_link_libraries(kiln_freestanding INTERFACE kiln_warnings)
@@ -29,11 +32,11 @@ target_compile_options(kiln_freestanding INTERFACE
     # Paths of the build machine stay out, so that the same sources give the same bytes anywhere.
     -ffile-prefix-map=${CMAKE_CURRENT_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=.
     $<$<COMPILE_LANGUAGE:CXX>:-O2 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-use-cxa-atexit
-        -fcheck-new ${no_vectors}>)
+        -fcheck-new ${of_compiler}>)
 set(linker_script ${CMAKE_CURRENT_SOURCE_DIR}/arch/x86_64/kernel.ld)
 target_link_options(kiln_freestanding INTERFACE
-    -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=sha1 -Wl,-z,max-page-size=4096
-    -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,-T,${linker_script})
+    -nostdlib -static -no-pie ${of_linker} -Wl,--gc-sections -Wl,--build-id=sha1
+    -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,-T,${linker_script})
 
 add_library(kiln_objects OBJECT ${kernel_sources} ${vdso_image})
 target_link_libraries(kiln_objects PRIVATE kiln_freestanding)

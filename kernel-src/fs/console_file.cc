@@ -174,10 +174,10 @@ result<ref<file>> open_console(u32 flags) {
 
 result<ref<file>> open_controlling_terminal(u32 flags) {
     const console_ports& ports = the_console();
-    const bool terminal =
+    const bool there_is_one =
         (ports.standard_input != nullptr && ports.standard_input->is_terminal()) ||
         (ports.standard_output != nullptr && ports.standard_output->is_terminal());
-    return terminal ? open_console(flags) : err::nxio;
+    return there_is_one ? open_console(flags) : err::nxio;
 }
 
 result<void> open_standard_streams() {

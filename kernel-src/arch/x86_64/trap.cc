@@ -37,9 +37,9 @@ void answer_flush_request();
 namespace {
 
 namespace exception {
-constexpr u64 divide = 0, debug = 1, nmi = 2, breakpoint = 3, overflow = 4, invalid_opcode = 6,
-              double_fault = 8, stack_segment = 12, protection = 13, page_fault = 14, x87 = 16,
-              alignment = 17, machine_check = 18, simd = 19;
+constexpr u64 divide = 0, debug = 1, nmi = 2, breakpoint = 3, invalid_opcode = 6, double_fault = 8,
+              stack_segment = 12, page_fault = 14, x87 = 16, alignment = 17, machine_check = 18,
+              simd = 19;
 }
 
 constexpr u64 syscall_instruction_length = 2;
