@@ -220,7 +220,15 @@ class VBox:
     def facts(self, machine: str) -> dict[str, str]:
         """All that VirtualBox tells of a VM, which it does not while somebody starts it."""
         words = ("showvminfo", machine, "--machinereadable")
-        return parse_facts(self.when_free(*words, doing=f"reading the VM {machine}"))
+        doing = f"reading the VM {machine}"
+
+        def passing(problem: Exception) -> bool:
+            gone = "VBOX_E_OBJECT_NOT_FOUND"
+            return isinstance(problem, VBoxError) and gone not in problem.codes
+
+        # While a machine starts or ends it fails in several ways; asking again does no harm.
+        patience = Patience(self.deadline, tries=6)
+        return parse_facts(patience.keep(lambda: self.call(*words, doing=doing), passing, doing))
 
     def media(self) -> list[Medium]:
         """All disks."""

@@ -92,8 +92,7 @@ class Runner(Remover):
 
     def clone(self, step: Step) -> None:
         """Clones from the image; the machine has its name when it is finished."""
-        name, image = self._wanted.working_name, self._wanted.image
-        assert image is not None
+        name, image = self._wanted.working_name, self._wanted.image_or_fail()
         self.clear(self._folder / name)
         link = ("--options", "link") if self._wanted.clone == "linked" else ()
         words = ("--name", name, "--basefolder", str(self._folder), "--register")

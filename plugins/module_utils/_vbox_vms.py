@@ -46,6 +46,12 @@ class Wanted:
     forwards: tuple[Forward, ...] = ()
     console: str = ""
 
+    def image_or_fail(self) -> Machine:
+        """The image, of a machine that shall not be absent."""
+        if self.image is None:
+            raise ValueError(f"{self.name} has no image")
+        return self.image
+
     @property
     def working_name(self) -> str:
         """What it is called until it is finished."""
@@ -171,12 +177,12 @@ def settle(wanted: tuple[Forward, ...], now: list[dict[str, Any]]) -> list[Forwa
 
 def desired(found: Found, wanted: Wanted, image_facts: dict[str, str]) -> dict[str, Any]:
     """What `describe` will say afterwards, but for the state."""
-    assert wanted.image is not None
+    image = wanted.image_or_fail()
     hardware = hardware_of(image_facts)
     now = describe(found)
     nat = wanted.network == "nat"
     return {
-        "image": wanted.image.notes["digest"],
+        "image": image.notes["digest"],
         "clone": wanted.clone,
         "memory": wanted.memory or hardware["memory"],
         "cpus": wanted.cpus or hardware["cpus"],

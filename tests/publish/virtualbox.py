@@ -93,7 +93,9 @@ class Rig:
 
     def vms(self, **rest: Any) -> list[dict[str, Any]]:
         """virtualbox_vm_info."""
-        found: list[dict[str, Any]] = self.run("vm_info", **rest)["machines"]
+        result = self.run("vm_info", **rest)
+        assert "msg" not in result, result["msg"]
+        found: list[dict[str, Any]] = result["machines"]
         return found
 
     def channel(self, **rest: Any) -> dict[str, Any]:
