@@ -17,6 +17,8 @@ namespace kiln {
 struct cpu_times {
     u64 total;
     u64 kernel;
+
+    u64 user() const { return total - kernel; }
 };
 
 class cpu_time_split : noncopyable {

@@ -12,7 +12,8 @@ inline constexpr i32 realtime = 0, monotonic = 1, process_cpu = 2, thread_cpu = 
                      boottime_alarm = 9, tai = 11;
 }
 
-enum class clock_kind : u8 { wall, since_boot, process_cpu, thread_cpu };
+// process_user is what the program itself has used of process_cpu; no clockid_t names it.
+enum class clock_kind : u8 { wall, since_boot, process_cpu, process_user, thread_cpu };
 
 struct clock_choice {
     clock_kind kind;

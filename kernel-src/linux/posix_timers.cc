@@ -42,7 +42,8 @@ struct interval_timer : noncopyable {
 };
 
 bool counts_cpu_time(const clock_choice& clock) {
-    return clock.kind == clock_kind::process_cpu || clock.kind == clock_kind::thread_cpu;
+    return clock.kind == clock_kind::process_cpu || clock.kind == clock_kind::process_user ||
+           clock.kind == clock_kind::thread_cpu;
 }
 
 // read_clock for interrupts, with signal_lock held.
@@ -51,6 +52,7 @@ u64 read_clock_locked(const clock_choice& clock) {
     case clock_kind::wall: return realtime_now();
     case clock_kind::since_boot: return now();
     case clock_kind::process_cpu: return process_cpu_times_locked().total;
+    case clock_kind::process_user: return process_cpu_times_locked().user();
     case clock_kind::thread_cpu: break;
     }
     const task* found = find_task(clock.tid);
@@ -118,11 +120,10 @@ struct process_timer : interval_timer {
 
 void fire_process_timer(timer& expired);
 
-// ITIMER_VIRTUAL counts user time only; the clocks here count both, which programs that profile
-// themselves do not notice.
+// ITIMER_REAL, ITIMER_VIRTUAL and ITIMER_PROF.
 process_timer& itimer(u32 which) {
     static constinit process_timer real(signo::alrm, {clock_kind::since_boot}, &fire_process_timer);
-    static constinit process_timer user(signo::vtalrm, {clock_kind::process_cpu}, &fire_process_timer);
+    static constinit process_timer user(signo::vtalrm, {clock_kind::process_user}, &fire_process_timer);
     static constinit process_timer both(signo::prof, {clock_kind::process_cpu}, &fire_process_timer);
     return which == 0 ? real : which == 1 ? user : both;
 }

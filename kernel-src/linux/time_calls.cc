@@ -81,6 +81,7 @@ result<u64> read_clock(const clock_choice& clock) {
     case clock_kind::wall: return realtime_now();
     case clock_kind::since_boot: return now();
     case clock_kind::process_cpu: return process_cpu_times().total;
+    case clock_kind::process_user: return process_cpu_times().user();
     case clock_kind::thread_cpu: return thread_cpu_time(clock.tid);
     }
     return err::inval;
@@ -348,7 +349,7 @@ SYSCALL(getrusage, i32 who, user_ptr<user_rusage> to) {
             who == rusage_thread ? switch_counts_of(current_thread()) : process_switch_counts();
         usage.voluntary_switches = static_cast<i64>(switches.voluntary);
         usage.involuntary_switches = static_cast<i64>(switches.involuntary);
-        usage.user_time = to_timeval(used.total - used.kernel);
+        usage.user_time = to_timeval(used.user());
         usage.system_time = to_timeval(used.kernel);
         usage.max_resident_kib = static_cast<i64>(memory.peak_resident * (page_size / KiB));
         usage.minor_faults = static_cast<i64>(memory.minor_faults);
