@@ -19,6 +19,7 @@ sys.path.insert(
     subprocess.run([TOP / "tools/tree"], check=True, capture_output=True, text=True).stdout.strip(),
 )
 
+from tests.publish.installed import Desk, install, make_store
 from tests.publish.ova import make_ova
 from tests.publish.virtualbox import PROGRAM, end_server, own_environment
 from tests.publish.virtualbox import Rig as VirtualBox
@@ -100,3 +101,13 @@ def other(tmp_path: Path) -> Path:
 def _no_vcenter_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("VMWARE_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture
+def desk(collections: Path, tmp_path: Path) -> Desk:
+    return Desk(collections, tmp_path, KILN_CACHE=str(make_store(tmp_path / "store")))

@@ -8,21 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.publish.installed import TOP, Desk, install, make_program, make_store
+from tests.publish.installed import TOP, make_program, make_store
 from tests.rigs.ec2.rig import Rig
 
 REGIONS = ["eu-central-1", "us-east-1", "eu-west-1"]
 PIPELINE = "kiln.unikernel.pipeline"
-
-
-@pytest.fixture(scope="module")
-def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install(tmp_path_factory.mktemp("installed"))
-
-
-@pytest.fixture
-def desk(collections: Path, tmp_path: Path) -> Desk:
-    return Desk(collections, tmp_path, KILN_CACHE=str(make_store(tmp_path / "store")))
 
 
 @pytest.fixture
@@ -121,7 +111,7 @@ def test_a_word_that_the_role_does_not_have_is_refused(rig, desk, tmp_path):
     assert not (tmp_path / "store/images").exists(), "nothing was baked"
 
 
-@pytest.mark.parametrize("kind", ["ec2"])
+@pytest.mark.parametrize("kind", ["ec2", "vsphere", "virtualbox"])
 def test_all_that_a_role_takes_is_handed_on(kind):
     spec = yaml.safe_load((TOP / f"roles/publish_{kind}/meta/argument_specs.yml").read_text())
     tasks = yaml.safe_load((TOP / f"roles/pipeline/tasks/publish_{kind}.yml").read_text())
