@@ -13,7 +13,7 @@ namespace option {
 constexpr u8 source_mac = 1, target_mac = 2, prefix = 3, mtu = 5, name_servers = 25;
 }
 constexpr u8 link_hop_limit = 255;
-constexpr u32 flag_router = 1u << 31, flag_solicited = 1u << 30, flag_override = 1u << 29;
+constexpr u32 flag_solicited = 1u << 30, flag_override = 1u << 29;
 constexpr u32 most_router_solicits = 3;           // RFC 4861, 10
 constexpr u64 solicit_interval = 4 * ns_per_s;
 constexpr u64 detection_time = ns_per_s;          // RETRANS_TIMER
