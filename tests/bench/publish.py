@@ -155,9 +155,12 @@ def main():
 def measure(rig, disk, store):
     mib = 1 << 20
     blocks, sectors = count(disk, BLOCK) * BLOCK, count(disk, 4096) * 4096
-    print(f"disk                    {disk.stat().st_size / mib:10.0f} MiB, "
-          f"{blocks / mib:.1f} MiB in blocks that are not zero, {sectors / mib:.1f} MiB by 4 KiB")
+    print(
+        f"disk                    {disk.stat().st_size / mib:10.0f} MiB, "
+        f"{blocks / mib:.1f} MiB in blocks that are not zero, {sectors / mib:.1f} MiB by 4 KiB"
+    )
     for delay in (0.0, 0.025):
+
         def reset():
             rig.set(reset=True, settings={"forget": True, "delay": delay})
 

@@ -64,9 +64,7 @@ def run_clock(
     return behind, said
 
 
-def test_the_wall_clock_is_the_hosts(
-    kernel: str, program: Path, on_second: dict[str, str]
-) -> None:
+def test_the_wall_clock_is_the_hosts(kernel: str, program: Path, on_second: dict[str, str]) -> None:
     """It agrees once the first second has passed."""
     behind, _ = run_clock(kernel, program, on_second)
     # A line takes its time to arrive, so the fastest tells; what was said last is after the step.

@@ -27,8 +27,9 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
+import debian_source  # noqa: E402
 import redis_guest  # noqa: E402
-from redis_guest import NotReady, Server, run_checked  # noqa: E402
+from redis_guest import NotReady  # noqa: E402
 
 BUILD = redis_guest.BUILD / "suites" / "redis"
 SIDES = ("linux", "kiln")
@@ -64,51 +65,9 @@ class Record:
         return self.passed.total()
 
 
-def _sources_list(folder: Path) -> Path:
-    """deb-src lines for the archives that this host's apt knows already."""
-    form = "$(SITE) $(CODENAME) $(COMPONENT) $(ORIGIN)"
-    found = run_checked(["apt-get", "indextargets", "--format", form, "Created-By: Packages"])
-    lines = {
-        f"deb-src {site} {codename} {component}\n"
-        for site, codename, component, origin in (line.split(" ", 3) for line in found.splitlines())
-        if origin in ("Debian", "Ubuntu")
-    }
-    path = folder / "sources.list"
-    path.write_text("".join(sorted(lines)))
-    return path
-
-
-def _private_apt(folder: Path) -> list[str]:
-    """Options for apt-get that keep everything below one folder."""
-    for name in ("state/lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    settings = {
-        "Dir::State": folder / "state",
-        "Dir::State::status": "/var/lib/dpkg/status",
-        "Dir::Cache": folder / "cache",
-        "Dir::Etc::sourcelist": _sources_list(folder),
-        "Dir::Etc::sourceparts": "/dev/null",
-        "APT::Sandbox::User": "",
-    }
-    return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
-
-
-def fetch(config: dict[str, Any]) -> Path:
-    """The source package's tests, unpacked and patched as Debian does, and links to the clients."""
-    shown = run_checked(["apt-cache", "show", "--no-all-versions", "redis-server"])
-    version = re.search(r"^Version: (\S+)$", shown, re.MULTILINE)
-    if not version:
-        raise NotReady("apt knows no redis-server")
-    folder = BUILD / version[1].replace(":", "_")
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        options = _private_apt(BUILD / "apt")
-        run_checked(["apt-get", "-q", *options, "update"])
-        package = f"{config['source']}={version[1]}"
-        run_checked(["apt-get", "-q", *options, "--only-source", "source", package], cwd=folder)
-        (folder / "complete").write_text(package + "\n")
-    tree = next(path for path in folder.iterdir() if (path / "tests" / "test_helper.tcl").exists())
+def prepare(config: dict[str, Any]) -> Path:
+    """The source package's tests, as Debian patches them, and links to the clients."""
+    tree = debian_source.fetch(BUILD, config["source"], "redis-server")
     for client in ("redis-cli", "redis-benchmark"):
         link = tree / "src" / client
         if not link.is_symlink():
@@ -299,7 +258,7 @@ def main() -> int:
     config = yaml.safe_load((HERE / "redis.yml").read_text())
     BUILD.mkdir(parents=True, exist_ok=True)
     try:
-        tree = fetch(config)
+        tree = prepare(config)
         baked = redis_guest.bake(options.kernel, options.root)
         sides = [options.side] if options.side else SIDES
         records = {side: measure(config, baked, tree, side, options) for side in sides}

@@ -54,7 +54,9 @@ def parse(text: str) -> dict[str, tuple[str, int]]:
     return {name: (unit, int(figure)) for name, unit, figure in told}
 
 
-def best(one: dict[str, tuple[str, int]], other: dict[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
+def best(
+    one: dict[str, tuple[str, int]], other: dict[str, tuple[str, int]]
+) -> dict[str, tuple[str, int]]:
     """The better figure of each subject."""
     chosen = {}
     for name, (unit, figure) in one.items():
@@ -94,7 +96,9 @@ def run_on_linux() -> dict[str, tuple[str, int]]:
 
 def said_by(*command: str) -> str:
     """The first line of a command's output."""
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[
+        0
+    ]
 
 
 def record() -> int:
@@ -107,7 +111,9 @@ def record() -> int:
         "guest": kernel,
         "emulator": said_by("qemu-system-x86_64", "--version"),
         "runs": RUNS,
-        "figures": {name: {"unit": unit, "figure": figure} for name, (unit, figure) in figures.items()},
+        "figures": {
+            name: {"unit": unit, "figure": figure} for name, (unit, figure) in figures.items()
+        },
     }
     RECORD.write_text(json.dumps(told, indent=2) + "\n")
     print(RECORD.read_text(), end="")
