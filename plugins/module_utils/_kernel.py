@@ -99,8 +99,7 @@ def _build(plan: KernelPlan, spec: KernelSpec, store: Store) -> None:
     work = store.path / "build" / digest_value(spec.options)[:16]
     _sync(spec.source, work / "src", plan.after["files"])
     jobs = ["--parallel", str(spec.jobs or os.cpu_count() or 1)]
-    # The generator and the compiler are fixed when a build folder is made.
-    if not (work / "obj" / "build.ninja").exists():
+    if not _can_go_on(work / "obj"):
         shutil.rmtree(work / "obj", ignore_errors=True)
     debug = "ON" if spec.debug else "OFF"
     configure = ["cmake", "-S", str(work / "src"), "-B", str(work / "obj"), "-G", "Ninja"]
@@ -121,6 +120,17 @@ def _build(plan: KernelPlan, spec: KernelSpec, store: Store) -> None:
         _run(["objcopy", "--strip-all", str(made / DEBUG), str(made / ELF)])
         write_text(made / "build.log", log)
         store.publish(KIND, plan.digest, made, {"name": spec.name, "inputs": _inputs(plan)})
+
+
+def _can_go_on(folder: Path) -> bool:
+    """Whether CMake can build on in a folder: it was set up whole, and under this very path.
+
+    CMake refuses one that was moved, as a store may be.
+    """
+    if not (folder / "build.ninja").exists():
+        return False
+    cache = (folder / "CMakeCache.txt").read_text(encoding="utf-8").splitlines()
+    return f"CMAKE_CACHEFILE_DIR:INTERNAL={folder}" in cache
 
 
 def _inputs(plan: KernelPlan) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import yaml
 TOP = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 # What takes long to make is shared with the user's store: it is named by its content.
-SHARED = ("apt", "build", "kernels", "packages")
+SHARED = ("apt", "kernels", "packages")
 
 CHECK = """
 #include <stdio.h>

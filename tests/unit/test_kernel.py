@@ -70,6 +70,14 @@ def test_what_is_loaded_is_kept_apart_from_what_gdb_wants(spec, store_path):
     assert ".text" in sections["kiln.elf"]
 
 
+def test_a_store_may_be_moved(spec, store_path):
+    build(spec, Store(store_path))
+    moved = store_path.rename(store_path.with_name("moved"))
+    (spec.source / "two.cc").write_text("int two() { return 3; }\n")
+    digest = build(spec, Store(moved))
+    assert compiled(Store(moved), digest) == {"one", "two"}
+
+
 def test_after_one_file_changed_only_that_is_compiled(spec, store_path):
     store = Store(store_path)
     first = build(spec, store)
