@@ -68,7 +68,7 @@ def virtualbox() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="kiln-molecule-") as folder:
         own = own_environment(Path(folder))
         try:
-            yield own | {"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}
+            yield own | {"KILN_VBOXMANAGE": str(PROGRAM)}
         finally:
             end_server(own["VBOX_IPC_SOCKETID"])
 
