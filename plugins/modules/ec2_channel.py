@@ -19,31 +19,11 @@ description:
   - Nothing is changed in any region unless the image is available in all of them.
 extends_documentation_fragment:
   - kiln.unikernel.kiln.changes
+  - kiln.unikernel.publish.channel
   - kiln.unikernel.ec2
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
-options:
-  channel:
-    description: The channel; the images' name, a slash and a word.
-    type: str
-    required: true
-  state:
-    description:
-      - V(promoted) makes it name the image with O(digest).
-      - V(rolled_back) makes it name the one before, where it names the image with O(digest). Where
-        it names another one already, nothing is done, so that a second run does not go back twice.
-        An image that was rolled back from is passed over by later rollbacks until it is promoted
-        again.
-      - V(absent) takes the channel away; the images stay.
-    type: str
-    choices: [promoted, rolled_back, absent]
-    default: promoted
-  digest:
-    description:
-      - The image's digest, as M(kiln.unikernel.ec2_image) returns it.
-      - Required unless O(state=absent).
-    type: str
 seealso:
   - module: kiln.unikernel.ec2_image
   - module: kiln.unikernel.ec2_retention

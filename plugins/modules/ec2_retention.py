@@ -17,23 +17,11 @@ description:
   - An image that a channel names, and the one that it would be rolled back to, always stay.
 extends_documentation_fragment:
   - kiln.unikernel.kiln.changes
+  - kiln.unikernel.publish.retention
   - kiln.unikernel.ec2
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
-options:
-  name:
-    description: The images' name.
-    type: str
-    required: true
-  keep:
-    description: How many of the newest stay, in each region.
-    type: int
-  older_than:
-    description:
-      - Only images of at least this age go, a number with C(s), C(m), C(h), C(d) or C(w).
-      - With O(keep) given too, an image goes only when both let it go.
-    type: str
 seealso:
   - module: kiln.unikernel.ec2_image
   - module: kiln.unikernel.ec2_channel

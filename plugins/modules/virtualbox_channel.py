@@ -19,28 +19,8 @@ description:
 extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
+  - kiln.unikernel.publish.channel
   - kiln.unikernel.virtualbox
-options:
-  channel:
-    description: The channel; the images' name, a slash and a word.
-    type: str
-    required: true
-  state:
-    description:
-      - V(promoted) makes it name the image with O(digest).
-      - V(rolled_back) makes it name the one before, when it names the image with O(digest). When it
-        names another one already, nothing is done, so that a second run does not go back twice.
-        An image that was rolled back from is passed over by later rollbacks until it is promoted
-        again.
-      - V(absent) takes the channel away; the images stay.
-    type: str
-    choices: [promoted, rolled_back, absent]
-    default: promoted
-  digest:
-    description:
-      - The image's digest, as M(kiln.unikernel.virtualbox_image) returns it.
-      - Required unless O(state=absent).
-    type: str
 seealso:
   - module: kiln.unikernel.virtualbox_image
   - module: kiln.unikernel.virtualbox_retention

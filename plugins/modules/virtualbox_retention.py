@@ -19,20 +19,8 @@ description:
 extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
+  - kiln.unikernel.publish.retention
   - kiln.unikernel.virtualbox
-options:
-  name:
-    description: The images' name.
-    type: str
-    required: true
-  keep:
-    description: How many of the newest stay.
-    type: int
-  older_than:
-    description:
-      - Only images of at least this age go, a number with C(s), C(m), C(h), C(d) or C(w).
-      - With O(keep) given too, an image goes only when both let it go.
-    type: str
 seealso:
   - module: kiln.unikernel.virtualbox_image
   - module: kiln.unikernel.virtualbox_channel

@@ -21,28 +21,8 @@ description:
 extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
+  - kiln.unikernel.publish.channel
   - kiln.unikernel.vsphere
-options:
-  channel:
-    description: The channel; the images' name, a slash and a word.
-    type: str
-    required: true
-  state:
-    description:
-      - V(promoted) makes it name the template with O(digest).
-      - V(rolled_back) makes it name the one before, where it names the one with O(digest). Where
-        it names another one already, nothing is done, so that a second run does not go back twice.
-        A template that was rolled back from is passed over by later rollbacks until it is promoted
-        again.
-      - V(absent) empties the channel; the templates stay.
-    type: str
-    choices: [promoted, rolled_back, absent]
-    default: promoted
-  digest:
-    description:
-      - The template's digest, as M(kiln.unikernel.vsphere_image) returns it.
-      - Required unless O(state=absent).
-    type: str
 seealso:
   - module: kiln.unikernel.vsphere_image
   - module: kiln.unikernel.vsphere_retention

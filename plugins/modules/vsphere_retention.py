@@ -18,20 +18,8 @@ description:
 extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
+  - kiln.unikernel.publish.retention
   - kiln.unikernel.vsphere
-options:
-  name:
-    description: The images' name.
-    type: str
-    required: true
-  keep:
-    description: How many of the newest stay.
-    type: int
-  older_than:
-    description:
-      - Only templates of at least this age go, a number with C(s), C(m), C(h), C(d) or C(w).
-      - With O(keep) given too, a template goes only when both let it go.
-    type: str
 seealso:
   - module: kiln.unikernel.vsphere_image
   - module: kiln.unikernel.vsphere_channel

@@ -1,0 +1,49 @@
+# Copyright (c) 2026, the Kiln authors
+# BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
+"""What channels and retention have in common, wherever images are published."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Fragments: channel, retention."""
+
+    CHANNEL = r"""
+options:
+  channel:
+    description: The channel; the images' name, a slash and a word.
+    type: str
+    required: true
+  state:
+    description:
+      - V(promoted) makes it name the image with O(digest).
+      - V(rolled_back) makes it name the one before, where it names the image with O(digest). Where
+        it names another one already, nothing is done, so that a second run does not go back twice.
+        An image that was rolled back from is passed over by later rollbacks until it is promoted
+        again.
+      - V(absent) takes the channel away; the images stay.
+    type: str
+    choices: [promoted, rolled_back, absent]
+    default: promoted
+  digest:
+    description:
+      - The image's digest, as the module that has published it returns it.
+      - Required unless O(state=absent).
+    type: str
+"""
+
+    RETENTION = r"""
+options:
+  name:
+    description: The images' name.
+    type: str
+    required: true
+  keep:
+    description: How many of the newest stay.
+    type: int
+  older_than:
+    description:
+      - Only images of at least this age go, a number with C(s), C(m), C(h), C(d) or C(w).
+      - With O(keep) given too, an image goes only when both let it go.
+    type: str
+"""
