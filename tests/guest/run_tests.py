@@ -9,6 +9,7 @@ A program is one C or C++ file.  Directives in its head comment, one a line:
     @cpu MODEL...       models of CPU, as QEMU's -cpu names them, to run on (default max)
     @args WORD...       @env K=V...       @stdin TEXT (escapes as in Python)
     @memory SIZE        @timeout SECONDS
+    @realtime           takes a CPU of Linux for itself: one such at a time there
     @differs "a line of Linux's output" => "the line expected of Kiln"
     @status LINUX => KILN      expected difference of status, as `exit 0` or `signal 11`
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import fnmatch
 import hashlib
 import json
@@ -31,6 +33,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -76,6 +79,7 @@ class Program:
     stdin: bytes = b""
     memory: str = "256M"
     timeout: int = 60
+    realtime: bool = False
     differs: list[tuple[str, str]] = field(default_factory=list)
     status: tuple[str, str] | None = None
 
@@ -147,6 +151,8 @@ def _apply(program: Program, word: str, text: str) -> None:
         program.memory = text
     elif word == "timeout":
         program.timeout = int(text)
+    elif word == "realtime" and not text:
+        program.realtime = True
     elif word == "differs" and (found := _DIFFERS.match(text)):
         program.differs.append((found[1], found[2]))
     elif word == "status" and " => " in text:
@@ -291,8 +297,17 @@ def _write_etc(tree: pathlib.Path) -> None:
 # Running
 
 
+# Real-time threads of two programs share what Linux lets real-time threads have of a CPU.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 def run_on_host(program: Program) -> Ending:
     """The oracle: a fresh folder on tmpfs, the same environment, a pipe for each stream."""
+    with _ONE_AT_A_TIME if program.realtime else contextlib.nullcontext():
+        return _run_on_host(program)
+
+
+def _run_on_host(program: Program) -> Ending:
     binary = BUILD / "tree" / program.inside.lstrip("/")
     as_root = [] if os.getuid() == 0 else ["unshare", "--user", "--map-root-user"]
     with tempfile.TemporaryDirectory(prefix="kiln-test-", dir="/dev/shm") as folder:

@@ -1,3 +1,4 @@
+/* @realtime */
 /* Who holds a lock that knows its owner runs as its most urgent waiter, over several locks too, and
  * gives that back; waiters are woken by priority; such a lock is no plain futex. */
 #include <linux/futex.h>

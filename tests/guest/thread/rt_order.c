@@ -1,3 +1,4 @@
+/* @realtime */
 /* Real-time threads on one CPU: before ordinary ones, by priority, equals in order of arrival; who is
  * woken takes the CPU at once; a yield lets equals run; round robin takes turns. */
 #include <pthread.h>

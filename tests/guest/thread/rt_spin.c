@@ -1,4 +1,5 @@
-/* @timeout 30 */
+/* @realtime
+ * @timeout 30 */
 /* A real-time thread that never sleeps leaves ordinary ones a twentieth of the CPU, and the machine
  * usable; one that sleeps is back in time among spinning ordinary threads. */
 #include <netinet/in.h>

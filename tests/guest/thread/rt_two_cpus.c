@@ -1,4 +1,5 @@
-/* @smp 2 */
+/* @realtime
+ * @smp 2 */
 /* Two real-time threads and two ordinary ones that never sleep on two CPUs: each real-time thread has
  * a CPU, though both begin on the same one; and whoever may no longer run on its CPU leaves it. */
 #include <pthread.h>
