@@ -1,9 +1,10 @@
 // What a thread may claim of a CPU among other threads, after Linux's scheduling policies (sched(7)).
 //
 // A real-time thread goes before every ordinary one and before those of lower priority, until it
-// sleeps; among equals those that take turns are taken off after a while. Ordinary threads share a CPU in proportion to their weights: a nice value changes a weight by the
-// factor 1.25 a step, SCHED_IDLE has less than any of them. The scheduler does not know weights but
-// paces: how fast a thread's virtual time goes while it runs, the inverse of its weight.
+// sleeps; among equals those that take turns are taken off after a while. Ordinary threads share a CPU
+// in proportion to their weights: a nice value changes a weight by the factor 1.25 a step, SCHED_IDLE
+// has less than any of them. The scheduler does not know weights but paces: how fast a thread's virtual
+// time goes while it runs, the inverse of its weight.
 // Pure; context: any.
 #pragma once
 

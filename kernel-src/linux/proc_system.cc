@@ -1,7 +1,7 @@
 // kernel only: shows the machine.
 //
-// /proc outside the process, but for memory (proc_memory.cc): CPUs, time, versions and the settings under /proc/sys that
-// programs read. Formats of Linux's Documentation/filesystems/proc.rst.
+// /proc outside the process, but for memory (proc_memory.cc): CPUs, time, versions and the settings
+// under /proc/sys that programs read. Formats of Linux's Documentation/filesystems/proc.rst.
 #include "arch/x86_64/msr.hh"
 #include "core/clock.hh"
 #include "core/entropy.hh"

@@ -105,7 +105,9 @@ result<void> port_table::start_receiving(port_binding& which) {
     lock_guard guard(_lock);
     bucket& in = bucket_of(which.port);
     for (port_binding& other : in.receivers) {
-        if (&other != &which && other.port == which.port && addresses_meet(which, other) && !(which.reuse_port && other.reuse_port)) {
+        const bool both_share = which.reuse_port && other.reuse_port;
+        if (&other != &which && other.port == which.port && addresses_meet(which, other) &&
+            !both_share) {
             return err::addrinuse;
         }
     }

@@ -242,7 +242,8 @@ void tcp_socket::fill_info(tcp_info& to) {
     to.bytes_received = _bytes_received;
     to.segs_out = _segments_out;
     to.segs_in = _segments_in;
-    to.notsent_bytes = connected ? static_cast<u32>(_queue_out.size()) - std::min(outstanding(), static_cast<u32>(_queue_out.size())) : 0;
+    const u32 queued = static_cast<u32>(_queue_out.size());
+    to.notsent_bytes = connected ? queued - std::min(outstanding(), queued) : 0;
     to.snd_wnd = _snd_window;
 }
 
