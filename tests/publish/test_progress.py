@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -61,7 +62,8 @@ def play(rig: Rig, tmp_path: Path) -> tuple[list[str], dict[str, str]]:
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "play.yml"]
     for key, value in values.items():
         command += ["-e", f"{key}={value}"]
-    command += ["-e", f"ansible_python_interpreter={sys.executable}"]
+    # As JSON: the other form ends at a blank, which a checkout may have in its path.
+    command += ["-e", json.dumps({"ansible_python_interpreter": sys.executable})]
     env = dict(
         os.environ,
         ANSIBLE_CALLBACKS_ENABLED="kiln.unikernel.progress",
