@@ -167,7 +167,7 @@ def _copy_program(image: Path, tree: Path, program: str) -> None:
     loader = next(image.rglob("ld-linux-x86-64.so.2")).resolve()
     inside = image / program.lstrip("/")
     listed = _run([str(loader), "--library-path", folders, "--list", str(inside)])
-    found = dict(re.findall(r"^\s*(\S+) => (\S+)", listed, re.MULTILINE))
+    found = dict(re.findall(r"^\s*(\S+) => (.+) \(0x", listed, re.MULTILINE))
     copies = {
         f"/lib/x86_64-linux-gnu/{name}": path for name, path in found.items() if "/" not in name
     }

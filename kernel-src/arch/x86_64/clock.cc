@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "arch/x86_64/apic.hh"
+#include "arch/x86_64/hypervisor.hh"
 #include "arch/x86_64/kvm_clock.hh"
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/paging.hh"
@@ -47,7 +48,7 @@ struct paired_reading {
 };
 constinit paired_reading first_reading{};
 constinit bool frequency_is_exact = false;
-constinit bool wall_is_exact = false;
+constinit bool wall_is_settled = false;
 
 constexpr u64 acpi_timer_hertz = 3'579'545;
 constexpr u64 pit_hertz = 1'193'182;
@@ -244,6 +245,19 @@ u64 tsc_at(u64 time) {
     return clock.tsc_base + multiply_divide(ns, u64{1} << 32, clock.multiplier);
 }
 
+// Nanoseconds since the epoch by the battery clock. Its second has begun some time ago; how long,
+// start_rtc_settling finds out. QEMU without KVM leaves out the part of a second at which it starts the
+// machine, and the TSC, from 0: there the next second's beginning would say nothing, and half a second
+// is nearest to what was left out.
+static u64 battery_time() {
+    const u64 whole = rtc_seconds() * ns_per_s;
+    if (!on_emulator()) {
+        return whole;
+    }
+    const u64 since_start = multiply_shift32(read_tsc(), the_vdso_data().multiplier);
+    return whole + ns_per_s / 2 + since_start % ns_per_s;
+}
+
 void clock_init() {
     u64 hertz = kvm_tsc_frequency();
     if (hertz == 0) {
@@ -257,13 +271,12 @@ void clock_init() {
     }
     measure_apic_timer();
     const u64 told = kvm_wall_time();
-    wall_is_exact = told != 0;
-    // The battery clock's second has begun some time ago; how long, start_rtc_settling finds out.
-    set_realtime_offset((told != 0 ? told : rtc_seconds() * ns_per_s) - now());
+    wall_is_settled = told != 0 || on_emulator();
+    set_realtime_offset((told != 0 ? told : battery_time()) - now());
 }
 
-bool realtime_is_exact() {
-    return wall_is_exact;
+bool realtime_is_settled() {
+    return wall_is_settled;
 }
 
 void step_realtime(u64 offset) {

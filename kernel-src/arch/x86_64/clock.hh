@@ -11,8 +11,9 @@ void clock_init();
 // Measures again over all the time since clock_init; makes the clock exact without having waited.
 void clock_refine();
 
-// Whether the hypervisor has told the time of day to better than a second.
-bool realtime_is_exact();
+// Whether the battery clock has nothing more to tell: the hypervisor has told the time of day to better
+// than a second, or emulates a battery clock whose seconds begin at any time.
+bool realtime_is_settled();
 
 // The TSC's value at a time in nanoseconds since boot.
 u64 tsc_at(u64 time);

@@ -143,7 +143,7 @@ u64 rtc_seconds() {
 }
 
 void start_rtc_settling() {
-    if (!realtime_is_exact() && hear_seconds() &&
+    if (!realtime_is_settled() && hear_seconds() &&
         !start_kernel_thread("rtc", settle, nullptr).ok()) {
         log_warning("rtc: no memory for the thread that sets the wall clock");
     }

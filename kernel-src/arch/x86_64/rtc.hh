@@ -9,7 +9,7 @@ namespace kiln {
 u64 rtc_seconds();
 
 // Steps the wall clock once, when the next second of the battery clock begins, in a thread of its own.
-// Does nothing where the hypervisor has told the time exactly. After devices_init; context: threads.
+// Does nothing where realtime_is_settled(). After devices_init; context: threads.
 void start_rtc_settling();
 
 }  // namespace kiln
