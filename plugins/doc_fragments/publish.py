@@ -6,7 +6,17 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Fragments: channel, retention."""
+    """Fragments: image_info, channel, retention."""
+
+    IMAGE_INFO = r"""
+options:
+  name:
+    description: Only images of this name.
+    type: str
+  digest:
+    description: Only images of this content.
+    type: str
+"""
 
     CHANNEL = r"""
 options:

@@ -13,10 +13,8 @@ from ansible_collections.amazon.aws.plugins.module_utils.botocore import (
 from ansible_collections.amazon.aws.plugins.module_utils.exceptions import AnsibleAWSError
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2 import Cloud, explain
-from ansible_collections.kiln.unikernel.plugins.module_utils._module import diff
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
     Deadline,
-    Plan,
     PublishError,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError
@@ -82,13 +80,3 @@ def regions_of(module: AnsibleAWSModule, cloud: Cloud) -> list[str]:
     found = list(dict.fromkeys([cloud.region, *module.params["regions"]]))
     cloud.check_regions(found)
     return found
-
-
-def result_of(what: str, plan: Plan, **more: Any) -> dict[str, Any]:
-    """What a module with a plan returns."""
-    return {
-        "changed": plan.changed,
-        "diff": diff(what, plan.before, plan.after),
-        "steps": plan.told(),
-        **more,
-    }

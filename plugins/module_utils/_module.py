@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -52,17 +51,3 @@ def system_sentence(problem: OSError, store: Store) -> str:
         f"The store {store.path} cannot be used: {said}. Name another with `store` or the "
         "environment variable KILN_CACHE."
     )
-
-
-def diff(what: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """Ansible's diff of two plans' ends."""
-    return {
-        "before_header": what,
-        "after_header": what,
-        "before": _text(before),
-        "after": _text(after),
-    }
-
-
-def _text(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=1, sort_keys=True) + "\n" if value else ""

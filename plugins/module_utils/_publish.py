@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ansible_collections.kiln.unikernel.plugins.module_utils._diff import diff
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError
 
 Item = TypeVar("Item")
@@ -70,6 +71,16 @@ class Plan:
     def told(self) -> list[str]:
         """The steps for a reader."""
         return [str(step) for step in self.steps]
+
+
+def result_of(what: str, plan: Plan, **more: Any) -> dict[str, Any]:
+    """What a module with a plan returns."""
+    return {
+        "changed": plan.changed,
+        "diff": diff(what, plan.before, plan.after),
+        "steps": plan.told(),
+        **more,
+    }
 
 
 def carry_out(plan: Plan, verbs: dict[str, Callable[[Step], None]], parallel: int = 8) -> None:

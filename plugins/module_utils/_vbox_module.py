@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kiln.unikernel.plugins.module_utils._module import diff, run_module
-from ansible_collections.kiln.unikernel.plugins.module_utils._publish import Deadline, Plan
+from ansible_collections.kiln.unikernel.plugins.module_utils._module import run_module
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import Deadline
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox import VBox
 
@@ -35,13 +35,3 @@ def run_vbox_module(body: Body, spec: dict[str, Any], changes: bool = True, **re
             return body(module, store, vbox)
 
     run_module(inner, COMMON_SPEC | spec, **rest)
-
-
-def result_of(what: str, plan: Plan, **more: Any) -> dict[str, Any]:
-    """What a module with a plan returns."""
-    return {
-        "changed": plan.changed,
-        "diff": diff(what, plan.before, plan.after),
-        "steps": plan.told(),
-        **more,
-    }

@@ -2,20 +2,19 @@
 # BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
 """What there is to import: an OVA or a disk, its digest, and the hardware that it asks for.
 
-An OVA is verified before VirtualBox sees it: each file against the manifest (DSP0243, 5.1), and
-that none is cut short. VirtualBox takes an OVA without a manifest; so it is here.
+An OVA is verified before VirtualBox sees it, by _ova_read. VirtualBox takes an OVA without a
+manifest; so it is here.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import tarfile
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.kiln.unikernel.plugins.module_utils import _ova_read
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import PublishError
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import digest_file
 
@@ -27,7 +26,6 @@ _OTHERS = {
     b"\xfd7zX": "compressed by xz",
     b"(\xb5/\xfd": "compressed by zstd",
 }
-_LINE = re.compile(r"^(SHA\d+)\s?\((.+)\)\s?=\s*([0-9A-Fa-f]+)$")
 # CIM_ResourceAllocationSettingData.ResourceType
 _CPU, _MEMORY, _ETHERNET, _CONTROLLERS = "3", "4", "10", ("5", "6", "20")
 # ResourceSubType, in lower case → the word that our options have for it.
@@ -106,24 +104,8 @@ def _kind_of(path: Path, size: int) -> str:
     return "raw"
 
 
-def cut_short(path: Path) -> PublishError:
-    """The sentence for an archive that ends too early."""
-    return PublishError(f"The OVA {path} is cut short; make or fetch it again.")
-
-
 def _read_ova(path: Path) -> tuple[str, dict[str, str | int]]:
-    try:
-        with tarfile.open(path, "r:") as archive:
-            first = archive.next()
-            if first is None or not first.name.endswith(".ovf"):
-                raise PublishError(f"{path} does not begin with an OVF descriptor: it is no OVA.")
-            stream = archive.extractfile(first)
-            text = stream.read() if stream else b""
-        root = ET.fromstring(text)
-    except (tarfile.TarError, OSError):
-        raise cut_short(path) from None
-    except ET.ParseError as problem:
-        raise PublishError(f"The OVF descriptor in {path} is not XML: {problem}.") from None
+    root = _ova_read.outline(path).root
     return _annotation(root), _asked(root)
 
 
@@ -162,53 +144,5 @@ def _mebibytes(facts: dict[str, str]) -> int:
 
 def verify(package: Package) -> None:
     """Holds the files of an OVA against its manifest."""
-    if package.kind != "ova":
-        return
-    try:
-        with tarfile.open(package.path, "r:") as archive:
-            _verify(package.path, archive)
-    except (tarfile.TarError, EOFError):
-        raise cut_short(package.path) from None
-
-
-def _verify(path: Path, archive: tarfile.TarFile) -> None:
-    wanted: dict[str, tuple[str, str]] = {}
-    found: dict[str, dict[str, str]] = {}
-    ends_at = 0
-    for member in archive:
-        ends_at = member.offset_data + member.size
-        stream = archive.extractfile(member) if member.isfile() else None
-        if stream is None:
-            continue
-        if member.name.endswith(".mf"):
-            wanted = dict(_manifest(path, stream.read()))
-            continue
-        states = {name: hashlib.new(name) for name in ("sha1", "sha256", "sha512")}
-        while chunk := stream.read(1 << 20):
-            for state in states.values():
-                state.update(chunk)
-        found[member.name] = {name: state.hexdigest() for name, state in states.items()}
-    if path.stat().st_size < ends_at:
-        raise cut_short(path)
-    for name, (algorithm, digest) in wanted.items():
-        if name not in found:
-            raise PublishError(
-                f"The manifest in {path} names {name}, which is not in it; make or fetch it again."
-            )
-        if found[name][algorithm] != digest:
-            raise PublishError(
-                f"{name} in {path} does not have the digest that the manifest says "
-                f"({algorithm.upper()} {digest[:12]}, found {found[name][algorithm][:12]}): it was "
-                "changed or damaged; make or fetch it again."
-            )
-
-
-def _manifest(path: Path, text: bytes) -> list[tuple[str, tuple[str, str]]]:
-    lines = []
-    for line in text.decode("utf-8", "replace").splitlines():
-        found = _LINE.match(line.strip())
-        if found and found[1].lower() in ("sha1", "sha256", "sha512"):
-            lines.append((found[2], (found[1].lower(), found[3].lower())))
-        elif line.strip():
-            raise PublishError(f"The manifest in {path} cannot be understood: '{line.strip()}'.")
-    return lines
+    if package.kind == "ova":
+        _ova_read.hold(_ova_read.outline(package.path), manifest_needed=False)

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
-from ansible_collections.kiln.unikernel.plugins.module_utils._module import diff, run_module
+from ansible_collections.kiln.unikernel.plugins.module_utils._module import run_module
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
     Deadline,
-    Plan,
     PublishError,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
@@ -78,13 +77,3 @@ def login_of(params: dict[str, Any]) -> Login:
         params["password"],
         params["validate_certs"],
     )
-
-
-def result_of(what: str, plan: Plan, **more: Any) -> dict[str, Any]:
-    """What a module with a plan returns."""
-    return {
-        "changed": plan.changed,
-        "diff": diff(what, plan.before, plan.after),
-        "steps": plan.told(),
-        **more,
-    }

@@ -63,27 +63,26 @@ steps:
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.kiln.unikernel.plugins.module_utils import _channels, _ec2_channels
+from ansible_collections.kiln.unikernel.plugins.module_utils import _ec2_channels
+from ansible_collections.kiln.unikernel.plugins.module_utils._channel_options import (
+    CHANNEL,
+    plan_channel,
+)
+from ansible_collections.kiln.unikernel.plugins.module_utils._channels import check_channel
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2 import Cloud
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_module import (
     regions_of,
-    result_of,
     run_ec2_module,
 )
-from ansible_collections.kiln.unikernel.plugins.module_utils._publish import carry_out
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import carry_out, result_of
 
 
 def body(module: AnsibleAWSModule, cloud: Cloud) -> dict[str, Any]:
     """Plans, and carries the plan out unless in check mode."""
-    channel, digest = module.params["channel"], module.params["digest"]
-    _channels.check_channel(channel)
+    channel = module.params["channel"]
+    check_channel(channel)
     found = _ec2_channels.observe(cloud, regions_of(module, cloud), channel)
-    if module.params["state"] == "promoted":
-        plan = _channels.plan_promoted(found, channel, digest, "ec2_image")
-    elif module.params["state"] == "rolled_back":
-        plan = _channels.plan_rolled_back(found, channel, digest)
-    else:
-        plan = _channels.plan_absent(found, channel)
+    plan = plan_channel(module.params, found, "ec2_image")
     if not module.check_mode:
         carry_out(plan, _ec2_channels.Mover(cloud, channel).verbs())
     return result_of(f"ec2_channel {channel}", plan, current=plan.after)
@@ -91,16 +90,7 @@ def body(module: AnsibleAWSModule, cloud: Cloud) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the module."""
-    states = ["promoted", "rolled_back", "absent"]
-    run_ec2_module(
-        body,
-        {
-            "channel": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": states, "default": "promoted"},
-            "digest": {"type": "str"},
-        },
-        required_if=[("state", state, ("digest",)) for state in states if state != "absent"],
-    )
+    run_ec2_module(body, **CHANNEL)
 
 
 if __name__ == "__main__":

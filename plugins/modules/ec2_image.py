@@ -248,7 +248,6 @@ from ansible_collections.kiln.unikernel.plugins.module_utils import (
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2 import Cloud
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_module import (
     regions_of,
-    result_of,
     run_ec2_module,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_options import (
@@ -256,7 +255,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_options import
     wanted_of,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_steps import Publisher, Remover
-from ansible_collections.kiln.unikernel.plugins.module_utils._publish import PublishError
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import PublishError, result_of
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 
 

@@ -17,17 +17,11 @@ description:
     newest first, and the channels that name them.
 extends_documentation_fragment:
   - kiln.unikernel.kiln.asks
+  - kiln.unikernel.publish.image_info
   - kiln.unikernel.ec2
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
-options:
-  name:
-    description: Only images of this name.
-    type: str
-  digest:
-    description: Only images of this content.
-    type: str
 seealso:
   - module: kiln.unikernel.ec2_image
   - module: kiln.unikernel.ec2_channel

@@ -60,28 +60,24 @@ steps:
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.kiln.unikernel.plugins.module_utils._channels import Retention
+from ansible_collections.kiln.unikernel.plugins.module_utils._channel_options import (
+    RETENTION,
+    retention_of,
+)
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2 import Cloud
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_channels import plan_retained
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_module import (
     regions_of,
-    result_of,
     run_ec2_module,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2_steps import Remover
-from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
-    PublishError,
-    parse_age,
-)
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import result_of
 
 
 def body(module: AnsibleAWSModule, cloud: Cloud) -> dict[str, Any]:
     """Plans, and carries the plan out unless in check mode."""
     params = module.params
-    if (params["keep"] or 0) < 0:
-        raise PublishError("keep is a number of images, 0 or more.")
-    age = parse_age(params["older_than"]) if params["older_than"] else None
-    rule = Retention(params["keep"], age)
+    rule = retention_of(params)
     plan = plan_retained(cloud, regions_of(module, cloud), params["name"], rule)
     if not module.check_mode:
         Remover(cloud).run(plan)
@@ -91,15 +87,7 @@ def body(module: AnsibleAWSModule, cloud: Cloud) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the module."""
-    run_ec2_module(
-        body,
-        {
-            "name": {"type": "str", "required": True},
-            "keep": {"type": "int"},
-            "older_than": {"type": "str"},
-        },
-        required_one_of=[("keep", "older_than")],
-    )
+    run_ec2_module(body, **RETENTION)
 
 
 if __name__ == "__main__":

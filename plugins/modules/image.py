@@ -302,11 +302,12 @@ from ansible_collections.kiln.unikernel.plugins.module_utils import (
     _ova,
     _provenance,
 )
+from ansible_collections.kiln.unikernel.plugins.module_utils._diff import diff
 from ansible_collections.kiln.unikernel.plugins.module_utils._image_options import (
     ARGUMENT_SPEC,
     make_spec,
 )
-from ansible_collections.kiln.unikernel.plugins.module_utils._module import diff, run_module
+from ansible_collections.kiln.unikernel.plugins.module_utils._module import run_module
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store, by_products
 
 

@@ -26,6 +26,7 @@ requirements:
 extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
+  - kiln.unikernel.guest
 options:
   name:
     description: Name of the guest; letters, digits, C(.), C(_) and C(-).
@@ -60,29 +61,6 @@ options:
     type: str
     choices: [user, none]
     default: user
-  forwards:
-    description: Ports of this machine that lead to ports of the guest.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      guest:
-        description: The guest's port.
-        type: int
-        required: true
-      host:
-        description: This machine's port; V(0) takes a free one, which is returned.
-        type: int
-        default: 0
-      protocol:
-        description: The protocol.
-        type: str
-        choices: [tcp, udp]
-        default: tcp
-      address:
-        description: Address of this machine to listen at.
-        type: str
-        default: 127.0.0.1
   cmdline:
     description: Words for the kernel's command line. With O(kernel) only.
     type: str
@@ -99,26 +77,6 @@ options:
     type: str
     choices: [auto, kvm, tcg]
     default: auto
-  wait_for:
-    description: When the guest counts as started. As soon as QEMU runs when left out.
-    type: dict
-    suboptions:
-      port:
-        description: Port of the guest, one of O(forwards), that must answer.
-        type: int
-        required: true
-      send:
-        description: What to send. The escapes of a YAML string in double quotes are at hand.
-        type: str
-        default: ""
-      expect:
-        description: What the answer must hold. With an empty O(wait_for.send) a greeting.
-        type: str
-        required: true
-      timeout:
-        description: Seconds to wait.
-        type: int
-        default: 60
   stop_timeout:
     description: Seconds that the program has to end by itself when the guest is stopped.
     type: int
@@ -191,8 +149,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kiln.unikernel.plugins.module_utils import _accel, _instance, _qemu
+from ansible_collections.kiln.unikernel.plugins.module_utils._diff import diff
+from ansible_collections.kiln.unikernel.plugins.module_utils._guest_options import (
+    GUEST_SPEC,
+    STATES,
+)
 from ansible_collections.kiln.unikernel.plugins.module_utils._instance import Instance
-from ansible_collections.kiln.unikernel.plugins.module_utils._module import diff, run_module
+from ansible_collections.kiln.unikernel.plugins.module_utils._module import run_module
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
     KilnError,
     Store,
@@ -280,38 +243,22 @@ def result(guest: Instance, plan: _instance.InstancePlan) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the module."""
-    forward = {
-        "guest": {"type": "int", "required": True},
-        "host": {"type": "int", "default": 0},
-        "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
-        "address": {"type": "str", "default": "127.0.0.1"},
-    }
-    wait_for = {
-        "port": {"type": "int", "required": True},
-        "send": {"type": "str", "default": ""},
-        "expect": {"type": "str", "required": True},
-        "timeout": {"type": "int", "default": 60},
-    }
-    states = ["present", "started", "stopped", "absent"]
     run_module(
         body,
-        {
+        GUEST_SPEC
+        | {
             "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": states, "default": "started"},
             "image": {"type": "path"},
             "kernel": {"type": "path"},
             "memory": {"type": "str", "default": "128M"},
             "cpus": {"type": "int", "default": 1},
             "network": {"type": "str", "choices": ["user", "none"], "default": "user"},
-            "forwards": {"type": "list", "elements": "dict", "default": [], "options": forward},
             "cmdline": {"type": "str", "default": ""},
             "argv": {"type": "list", "elements": "str", "default": []},
             "accel": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
-            "wait_for": {"type": "dict", "options": wait_for},
-            "stop_timeout": {"type": "int", "default": 10},
         },
         {"qemu.qmp": _instance.HAS_QMP},
-        required_if=[("state", state, ("image",)) for state in states if state != "absent"],
+        required_if=[("state", state, ("image",)) for state in STATES if state != "absent"],
     )
 
 

@@ -188,7 +188,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kiln.unikernel.plugins.module_utils import _packer
-from ansible_collections.kiln.unikernel.plugins.module_utils._module import diff, run_module
+from ansible_collections.kiln.unikernel.plugins.module_utils._diff import diff
+from ansible_collections.kiln.unikernel.plugins.module_utils._module import run_module
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError, Store
 
 

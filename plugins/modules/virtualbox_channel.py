@@ -56,27 +56,25 @@ steps:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kiln.unikernel.plugins.module_utils import _channels, _vbox_channels
-from ansible_collections.kiln.unikernel.plugins.module_utils._publish import carry_out
+from ansible_collections.kiln.unikernel.plugins.module_utils import _vbox_channels
+from ansible_collections.kiln.unikernel.plugins.module_utils._channel_options import (
+    CHANNEL,
+    plan_channel,
+)
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import carry_out, result_of
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox import VBox
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_images import WHERE
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_module import (
-    result_of,
     run_vbox_module,
 )
 
 
 def body(module: AnsibleModule, _store: Store, vbox: VBox) -> dict[str, Any]:
     """Plans, and carries the plan out unless in check mode."""
-    channel, digest = module.params["channel"], module.params["digest"]
+    channel = module.params["channel"]
     found = _vbox_channels.observe(vbox, channel)
-    if module.params["state"] == "promoted":
-        plan = _channels.plan_promoted(found, channel, digest, "virtualbox_image")
-    elif module.params["state"] == "rolled_back":
-        plan = _channels.plan_rolled_back(found, channel, digest)
-    else:
-        plan = _channels.plan_absent(found, channel)
+    plan = plan_channel(module.params, found, "virtualbox_image")
     if not module.check_mode:
         mover = _vbox_channels.Mover(vbox, channel, found[WHERE].history)
         carry_out(plan, mover.verbs(), parallel=1)
@@ -85,16 +83,7 @@ def body(module: AnsibleModule, _store: Store, vbox: VBox) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the module."""
-    states = ["promoted", "rolled_back", "absent"]
-    run_vbox_module(
-        body,
-        {
-            "channel": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": states, "default": "promoted"},
-            "digest": {"type": "str"},
-        },
-        required_if=[("state", state, ("digest",)) for state in states if state != "absent"],
-    )
+    run_vbox_module(body, **CHANNEL)
 
 
 if __name__ == "__main__":

@@ -155,12 +155,15 @@ from ansible_collections.kiln.unikernel.plugins.module_utils import (
     _vbox_package,
     _vbox_steps,
 )
-from ansible_collections.kiln.unikernel.plugins.module_utils._publish import Plan, PublishError
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
+    Plan,
+    PublishError,
+    result_of,
+)
 from ansible_collections.kiln.unikernel.plugins.module_utils._qemu import guest_memory
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox import VBox
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_module import (
-    result_of,
     run_vbox_module,
 )
 

@@ -18,14 +18,8 @@ description:
 extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.asks
+  - kiln.unikernel.publish.image_info
   - kiln.unikernel.virtualbox
-options:
-  name:
-    description: Only images of this name.
-    type: str
-  digest:
-    description: Only images of this content.
-    type: str
 seealso:
   - module: kiln.unikernel.virtualbox_image
   - module: kiln.unikernel.virtualbox_channel

@@ -57,16 +57,15 @@ steps:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kiln.unikernel.plugins.module_utils._channels import Retention
-from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
-    PublishError,
-    parse_age,
+from ansible_collections.kiln.unikernel.plugins.module_utils._channel_options import (
+    RETENTION,
+    retention_of,
 )
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import result_of
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox import VBox
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_channels import plan_retained
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_module import (
-    result_of,
     run_vbox_module,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_steps import (
@@ -78,10 +77,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_steps import 
 def body(module: AnsibleModule, _store: Store, vbox: VBox) -> dict[str, Any]:
     """Plans, and carries the plan out unless in check mode."""
     params = module.params
-    if (params["keep"] or 0) < 0:
-        raise PublishError("keep is a number of images, 0 or more.")
-    age = parse_age(params["older_than"]) if params["older_than"] else None
-    rule = Retention(params["keep"], age)
+    rule = retention_of(params)
     plan = plan_retained(vbox, params["name"], rule, cloned_from(vbox, params["name"]))
     if not module.check_mode:
         Remover(vbox).run(plan)
@@ -91,15 +87,7 @@ def body(module: AnsibleModule, _store: Store, vbox: VBox) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the module."""
-    run_vbox_module(
-        body,
-        {
-            "name": {"type": "str", "required": True},
-            "keep": {"type": "int"},
-            "older_than": {"type": "str"},
-        },
-        required_one_of=[("keep", "older_than")],
-    )
+    run_vbox_module(body, **RETENTION)
 
 
 if __name__ == "__main__":

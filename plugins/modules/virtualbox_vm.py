@@ -24,6 +24,7 @@ description:
 extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
+  - kiln.unikernel.guest
   - kiln.unikernel.virtualbox
 options:
   name:
@@ -66,30 +67,6 @@ options:
     type: str
     choices: [nat, none]
     default: nat
-  forwards:
-    description: Ports of this machine that lead to ports of the guest.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      guest:
-        description: The guest's port.
-        type: int
-        required: true
-      host:
-        description:
-          - This machine's port; V(0) takes a free one, which is returned, and keeps it.
-        type: int
-        default: 0
-      protocol:
-        description: The protocol.
-        type: str
-        choices: [tcp, udp]
-        default: tcp
-      address:
-        description: Address of this machine to listen at.
-        type: str
-        default: 127.0.0.1
   console:
     description:
       - File that the guest's first serial port writes, emptied at each start.
@@ -114,26 +91,6 @@ options:
     type: list
     elements: str
     default: []
-  wait_for:
-    description: When the guest counts as started. As soon as it runs when left out.
-    type: dict
-    suboptions:
-      port:
-        description: Port of the guest, one of O(forwards), that must answer.
-        type: int
-        required: true
-      send:
-        description: What to send. The escapes of a YAML string in double quotes are at hand.
-        type: str
-        default: ""
-      expect:
-        description: What the answer must hold. With an empty O(wait_for.send) a greeting.
-        type: str
-        required: true
-      timeout:
-        description: Seconds to wait.
-        type: int
-        default: 60
   stop_timeout:
     description: Seconds that the guest has to end by itself when its power button is pressed.
     type: int
@@ -217,12 +174,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kiln.unikernel.plugins.module_utils import _vbox_run, _vbox_vms
-from ansible_collections.kiln.unikernel.plugins.module_utils._publish import PublishError
+from ansible_collections.kiln.unikernel.plugins.module_utils._guest_options import (
+    GUEST_SPEC,
+    STATES,
+)
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import PublishError, result_of
 from ansible_collections.kiln.unikernel.plugins.module_utils._qemu import Forward, guest_memory
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox import Machine, VBox
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_module import (
-    result_of,
     run_vbox_module,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_steps import import_folder
@@ -289,43 +249,27 @@ def body(module: AnsibleModule, store: Store, vbox: VBox) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the module."""
-    forward = {
-        "guest": {"type": "int", "required": True},
-        "host": {"type": "int", "default": 0},
-        "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
-        "address": {"type": "str", "default": "127.0.0.1"},
-    }
-    wait_for = {
-        "port": {"type": "int", "required": True},
-        "send": {"type": "str", "default": ""},
-        "expect": {"type": "str", "required": True},
-        "timeout": {"type": "int", "default": 60},
-    }
-    states = ["present", "started", "stopped", "absent"]
     kinds = ["headless", "gui", "separate"]
     run_vbox_module(
         body,
-        {
+        GUEST_SPEC
+        | {
             "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": states, "default": "started"},
             "digest": {"type": "str"},
             "channel": {"type": "str"},
             "clone": {"type": "str", "choices": ["linked", "full"], "default": "linked"},
             "memory": {"type": "str"},
             "cpus": {"type": "int"},
             "network": {"type": "str", "choices": ["nat", "none"], "default": "nat"},
-            "forwards": {"type": "list", "elements": "dict", "default": [], "options": forward},
             "console": {"type": "path"},
             "type": {"type": "str", "choices": kinds, "default": "headless"},
             "environment": {"type": "dict", "default": {}},
             "frontend": {"type": "list", "elements": "str", "default": []},
-            "wait_for": {"type": "dict", "options": wait_for},
-            "stop_timeout": {"type": "int", "default": 10},
             "folder": {"type": "path"},
         },
         mutually_exclusive=[("digest", "channel")],
         required_if=[
-            ("state", state, ("digest", "channel"), True) for state in states if state != "absent"
+            ("state", state, ("digest", "channel"), True) for state in STATES if state != "absent"
         ],
     )
 

@@ -59,34 +59,32 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kiln.unikernel.plugins.module_utils import (
-    _channels,
     _vsphere_channels,
     _vsphere_templates,
 )
-from ansible_collections.kiln.unikernel.plugins.module_utils._publish import in_turn
+from ansible_collections.kiln.unikernel.plugins.module_utils._channel_options import (
+    CHANNEL,
+    plan_channel,
+)
+from ansible_collections.kiln.unikernel.plugins.module_utils._channels import check_channel
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import in_turn, result_of
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere import Vcenter
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere_module import (
-    result_of,
     run_vsphere_module,
 )
 
 
 def body(module: AnsibleModule, _store: Store, vcenter: Vcenter) -> dict[str, Any]:
     """Plans, and carries the plan out unless in check mode."""
-    channel, digest = module.params["channel"], module.params["digest"]
-    _channels.check_channel(channel)
+    channel = module.params["channel"]
+    check_channel(channel)
     datacenter = vcenter.datacenter(module.params["datacenter"])
     found = _vsphere_templates.observe(vcenter, datacenter)
     history = _vsphere_channels.values_of(vcenter, datacenter).get(channel, [])
     pointer = _vsphere_channels.pointer_of(found, channel, history)
     places = {found.where: pointer}
-    if module.params["state"] == "promoted":
-        plan = _channels.plan_promoted(places, channel, digest, "vsphere_image")
-    elif module.params["state"] == "rolled_back":
-        plan = _channels.plan_rolled_back(places, channel, digest)
-    else:
-        plan = _channels.plan_absent(places, channel)
+    plan = plan_channel(module.params, places, "vsphere_image")
     if not module.check_mode:
         mover = _vsphere_channels.Mover(vcenter, datacenter, found, channel, pointer)
         in_turn(plan, mover.verbs())
@@ -95,16 +93,7 @@ def body(module: AnsibleModule, _store: Store, vcenter: Vcenter) -> dict[str, An
 
 def main() -> None:
     """Runs the module."""
-    states = ["promoted", "rolled_back", "absent"]
-    run_vsphere_module(
-        body,
-        {
-            "channel": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": states, "default": "promoted"},
-            "digest": {"type": "str"},
-        },
-        required_if=[("state", state, ("digest",)) for state in states if state != "absent"],
-    )
+    run_vsphere_module(body, **CHANNEL)
 
 
 if __name__ == "__main__":

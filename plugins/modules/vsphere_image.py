@@ -182,10 +182,10 @@ from ansible_collections.kiln.unikernel.plugins.module_utils import (
     _vsphere_library,
     _vsphere_templates,
 )
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import result_of
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere import Vcenter
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere_module import (
-    result_of,
     run_vsphere_module,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere_options import (

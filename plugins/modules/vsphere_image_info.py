@@ -18,14 +18,9 @@ description:
 extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.asks
+  - kiln.unikernel.publish.image_info
   - kiln.unikernel.vsphere
 options:
-  name:
-    description: Only images of this name.
-    type: str
-  digest:
-    description: Only images of this content.
-    type: str
   library:
     description: Content library whose items are listed too.
     type: str

@@ -53,15 +53,14 @@ from ansible_collections.kiln.unikernel.plugins.module_utils import (
     _vsphere_channels,
     _vsphere_templates,
 )
-from ansible_collections.kiln.unikernel.plugins.module_utils._channels import Retention
-from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
-    PublishError,
-    parse_age,
+from ansible_collections.kiln.unikernel.plugins.module_utils._channel_options import (
+    RETENTION,
+    retention_of,
 )
+from ansible_collections.kiln.unikernel.plugins.module_utils._publish import result_of
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere import Vcenter
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere_module import (
-    result_of,
     run_vsphere_module,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere_steps import Remover
@@ -70,14 +69,10 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere_steps impo
 def body(module: AnsibleModule, _store: Store, vcenter: Vcenter) -> dict[str, Any]:
     """Plans, and carries the plan out unless in check mode."""
     params = module.params
-    if (params["keep"] or 0) < 0:
-        raise PublishError("keep is a number of images, 0 or more.")
-    age = parse_age(params["older_than"]) if params["older_than"] else None
+    rule = retention_of(params)
     datacenter = vcenter.datacenter(params["datacenter"])
     found = _vsphere_templates.observe(vcenter, datacenter)
-    plan = _vsphere_channels.plan_retained(
-        vcenter, datacenter, found, params["name"], Retention(params["keep"], age)
-    )
+    plan = _vsphere_channels.plan_retained(vcenter, datacenter, found, params["name"], rule)
     if not module.check_mode:
         Remover(vcenter).run(plan)
     removed = [step.detail for step in plan.steps]
@@ -86,15 +81,7 @@ def body(module: AnsibleModule, _store: Store, vcenter: Vcenter) -> dict[str, An
 
 def main() -> None:
     """Runs the module."""
-    run_vsphere_module(
-        body,
-        {
-            "name": {"type": "str", "required": True},
-            "keep": {"type": "int"},
-            "older_than": {"type": "str"},
-        },
-        required_one_of=[("keep", "older_than")],
-    )
+    run_vsphere_module(body, **RETENTION)
 
 
 if __name__ == "__main__":

@@ -154,13 +154,3 @@ def test_an_unfinished_one_is_taken_away_first():
 def test_a_note_that_a_clone_has_inherited_says_nothing():
     assert _vbox_images.is_image(Vm(ONE, "a", {"digest": "d1"}))
     assert not _vbox_images.is_image(Vm(ONE, "a", {"digest": "d1", "from": "d1"}))
-
-
-def test_the_manifest_of_another_hand(tmp_path):
-    lines = b"SHA1(a.ovf)= AB\r\nSHA256 (b.vmdk) = cd\n\n"
-    assert _vbox_package._manifest(tmp_path, lines) == [
-        ("a.ovf", ("sha1", "ab")),
-        ("b.vmdk", ("sha256", "cd")),
-    ]
-    with pytest.raises(PublishError, match="cannot be understood: 'hello'"):
-        _vbox_package._manifest(tmp_path, b"hello\n")

@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-import hashlib
-import io
-import tarfile
-
 import pytest
 from ansible_collections.kiln.unikernel.plugins.module_utils import (
-    _ova_read,
     _vsphere_channels,
     _vsphere_library,
     _vsphere_templates,
@@ -167,58 +162,6 @@ def test_steps_in_turn_go_by_stage_and_end_with_the_first_failure():
             {"do": lambda step: done.append(step.where), "fail": fail},
         )
     assert done == ["a", "b"]
-
-
-OVF = b"""<Envelope xmlns="urn:x" xmlns:ovf="urn:x"><References>
-<File ovf:href="disk.vmdk"/></References><NetworkSection><Network ovf:name="LAN"/>
-</NetworkSection></Envelope>"""
-
-
-def make(path, files, manifest=True):
-    lines = [f"SHA256({name})= {hashlib.sha256(data).hexdigest()}" for name, data in files]
-    if manifest:
-        files = [*files, ("x.mf", "\n".join(lines).encode())]
-    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, data in files:
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return path
-
-
-def test_an_ova_is_read_whole(tmp_path):
-    path = make(tmp_path / "x.ova", [("x.ovf", OVF), ("disk.vmdk", b"content")])
-    package = _ova_read.read(path)
-    assert package.digest == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert package.networks == ("LAN",)
-    member = package.member("disk.vmdk")
-    assert b"".join(package.content(member)) == b"content"
-    path.write_bytes(path.read_bytes().replace(b"content", b"CONTENT"))
-    with pytest.raises(PublishError, match="has changed while"):
-        list(package.content(member))
-
-
-@pytest.mark.parametrize(
-    ("files", "manifest", "says"),
-    [
-        ([("x.ovf", OVF)], True, "has no file disk.vmdk"),
-        ([("x.ovf", OVF), ("disk.vmdk", b"")], False, "has no .mf file"),
-        ([("disk.vmdk", b"")], True, "has no .ovf file"),
-        ([("x.ovf", b"<a>"), ("disk.vmdk", b"")], True, "is not XML"),
-    ],
-)
-def test_an_ova_that_lacks_something_is_refused(tmp_path, files, manifest, says):
-    with pytest.raises(PublishError, match=says):
-        _ova_read.read(make(tmp_path / "x.ova", files, manifest))
-
-
-def test_a_file_is_no_folder_and_not_cut_short(tmp_path):
-    path = make(tmp_path / "x.ova", [("x.ovf", OVF), ("disk.vmdk", b"c" * 5000)])
-    path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(PublishError, match=r"not whole|damaged"):
-        _ova_read.read(path)
-    with pytest.raises(PublishError, match="cannot be read"):
-        _ova_read.read(tmp_path)
 
 
 def test_a_machine_is_born_under_a_name_with_the_digest():
