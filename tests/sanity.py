@@ -3,7 +3,9 @@
 Usage: python tests/sanity.py sanity|units|integration [ARG ...]
 
 The copy is the collection's Ansible side, without the tests of guests; the kernel's sources are in
-it for the unit tests only, some of which compare the two. ansible-test
+it for the unit tests only, some of which compare the two, and its runner for the roles. A target of
+integration is named, or its group (kiln/quick/, kiln/publish/; see the file aliases of each); the
+counterparts that those chosen publish to are started here. ansible-test
 fetches pip's installer from a host that a build machine may not reach, so a stub that does the same
 with ensurepip and the package index is put where it keeps it. Its home is under build/ too.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -19,15 +22,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 from ansible_test._internal.python_requirements import get_venv_packages
 
 TOP = Path(__file__).resolve().parent.parent
+TARGETS = TOP / "tests/integration/targets"
 PYTHON = "3.11"
+sys.path.insert(0, str(TOP))
 OURS = ("changelogs/", "collections/", "docs/", "meta/", "playbooks/", "plugins/", "roles/")
+RUNNER = ("kernel-src/run", "kernel-src/tools/")
 OUR_TESTS = ("tests/config.yml", "tests/integration/", "tests/sanity/", "tests/unit/")
 
 STUB = '''"""Stands in for get-pip: the same result from ensurepip and the package index."""
@@ -63,12 +69,12 @@ def virtualenv(base: Path) -> Path:
     return link
 
 
-def listed(kernel: bool) -> set[str]:
-    """What git knows or would take, of the Ansible side, and of the kernel if asked for."""
+def listed(more: tuple[str, ...]) -> set[str]:
+    """What git knows or would take, of the Ansible side and of what else is asked for."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, cwd=TOP, check=True, capture_output=True, text=True)
     names = (name for name in done.stdout.split("\0") if name and (TOP / name).is_file())
-    wanted = OURS + OUR_TESTS + (("kernel-src/",) if kernel else ())
+    wanted = OURS + OUR_TESTS + more
     return {name for name in names if "/" not in name or name.startswith(wanted)}
 
 
@@ -106,34 +112,53 @@ def put_stub(home: Path) -> None:
     place.write_text(STUB)
 
 
+def chosen(words: list[str]) -> list[str]:
+    """The roles whose targets these words name, by themselves or by their group; all without."""
+    found = []
+    for target in sorted(TARGETS.iterdir()):
+        groups = (target / "aliases").read_text().split()
+        if not words or target.name in words or set(groups) & set(words):
+            found.append(target.name.removeprefix("role_"))
+    return found
+
+
+def build_kernel() -> Path:
+    """The kernel, for roles that boot one; quick when it is there."""
+    built = TOP / "build/kernel"
+    configure = ["cmake", "-S", str(TOP / "kernel-src"), "-B", str(built), "-G", "Ninja"]
+    subprocess.run(configure, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", str(built), "--quiet"], check=True)
+    return built / "kiln.elf"
+
+
 @contextmanager
-def servers(tree: Path, wanted: bool) -> Iterator[None]:
-    """Runs the stand-ins for clouds; ansible-test hands their addresses to the targets."""
-    if not wanted:
-        yield
-        return
-    command = [str(TOP / ".venv/bin/python"), "-m", "tests.rigs.ec2.server"]
-    with subprocess.Popen(
-        command, cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as rig:
-        assert rig.stdin is not None
-        assert rig.stdout is not None
-        config = tree / "tests/integration/integration_config.yml"
-        config.write_text(f"---\nrig_url: {rig.stdout.readline().strip()}\n")
+def counterparts(tree: Path, roles: list[str]) -> Iterator[None]:
+    """Runs what these roles publish to; ansible-test hands the ways to it to the targets."""
+    from tests.rigs.counterparts import make_ovas, of_roles  # noqa: PLC0415 - it links the tree
+
+    facts: dict[str, object] = {}
+    config = tree / "tests/integration/integration_config.yml"
+    with of_roles(roles) as ways, tempfile.TemporaryDirectory(prefix="kiln-") as folder:
+        if "pipeline" in roles:
+            facts["rig_kernel"] = str(build_kernel())
+        if "publish_vsphere" in roles:
+            facts["rig_ovas"] = make_ovas(Path(folder))
+        # JSON is YAML.
+        config.write_text(json.dumps(facts | {"rig": ways}))
         try:
             yield
         finally:
-            rig.stdin.close()
             config.unlink()
 
 
 def main() -> int:
     """Copies, then hands over."""
     base = base_folder()
-    kernel = sys.argv[1:2] == ["units"]
-    tree = base / ("units" if kernel else "rest") / "ansible_collections/kiln/unikernel"
+    what, words = sys.argv[1], [word for word in sys.argv[2:] if not word.startswith("-")]
+    more = {"units": ("kernel-src/",), "integration": RUNNER}.get(what, ())
+    tree = base / ("units" if what == "units" else "rest") / "ansible_collections/kiln/unikernel"
     tree.mkdir(parents=True, exist_ok=True)
-    copy(tree, listed(kernel))
+    copy(tree, listed(more))
     put_others(tree)
     # A repository of its own: what ansible-test finds in the one above is ignored there.
     subprocess.run(["git", "init", "--quiet", str(tree)], check=True)
@@ -143,7 +168,8 @@ def main() -> int:
     programs = virtualenv(base) / "bin"
     env["PATH"] = f"{programs}:/usr/bin:/bin"
     command = [str(programs / "python"), str(programs / "ansible-test"), *sys.argv[1:]]
-    with servers(tree, sys.argv[1:2] == ["integration"]):
+    roles = chosen(words) if what == "integration" else []
+    with counterparts(tree, roles) if roles else nullcontext():
         return subprocess.run(
             [*command, "--python", PYTHON, "--color", "no"], cwd=tree, env=env, check=False
         ).returncode
