@@ -42,6 +42,18 @@ options:
     type: str
 """
 
+    REMOVAL = r"""
+options:
+  ignore_channels:
+    description:
+      - Channels that do not keep the image from being removed with O(state=absent), since they are
+        taken away before it.
+      - Roles that remove both say so, for in check mode the channel is still there.
+    type: list
+    elements: str
+    default: []
+"""
+
     RETENTION = r"""
 options:
   name:

@@ -136,6 +136,13 @@ def _plan(found: dict[str, Pointer], channel: str, targets: dict[str, str], verb
     )
 
 
+def without(channels: dict[str, list[str]], ignored: list[str]) -> dict[str, list[str]]:
+    """Which channels name an image, those aside that are about to be taken away."""
+    return {
+        image: [name for name in names if name not in ignored] for image, names in channels.items()
+    }
+
+
 def held_by(pointers: dict[str, Pointer]) -> dict[str, list[str]]:
     """The images that the channels of one place hold (channel → pointer), each with their names."""
     found: dict[str, list[str]] = {}

@@ -49,6 +49,7 @@ IMAGE_SPEC: dict[str, Any] = {
     "role_name": {"type": "str", "default": "vmimport"},
     "parallel": {"type": "int", "default": 16},
     "force": {"type": "bool", "default": False},
+    "ignore_channels": {"type": "list", "elements": "str", "default": []},
     "store": {"type": "path"},
 }
 

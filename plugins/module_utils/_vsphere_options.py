@@ -36,6 +36,7 @@ IMAGE_SPEC: dict[str, Any] = {
     "library": {"type": "str"},
     "item_name": {"type": "str"},
     "force": {"type": "bool", "default": False},
+    "ignore_channels": {"type": "list", "elements": "str", "default": []},
 }
 
 

@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
+  - kiln.unikernel.publish.removal
 options:
   name:
     description:
@@ -241,6 +242,7 @@ from typing import Any
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 from ansible_collections.kiln.unikernel.plugins.module_utils import (
     _blocks,
+    _channels,
     _ec2_channels,
     _ec2_images,
     _ec2_import,
@@ -302,6 +304,7 @@ def absent(module: AnsibleAWSModule, cloud: Cloud) -> dict[str, Any]:
     regions = regions_of(module, cloud)
     found = _ec2_images.observe(cloud, regions, identity)
     channels = _ec2_channels.names_by_image(cloud, regions) if not params["force"] else {}
+    channels = _channels.without(channels, params["ignore_channels"])
     plan = _ec2_images.plan_absent(found, channels, params["force"])
     if not module.check_mode:
         Remover(cloud).run(plan)

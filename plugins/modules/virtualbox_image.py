@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
   - kiln.unikernel.virtualbox
+  - kiln.unikernel.publish.removal
 options:
   name:
     description:
@@ -150,6 +151,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kiln.unikernel.plugins.module_utils import (
+    _channels,
     _vbox_channels,
     _vbox_images,
     _vbox_package,
@@ -215,7 +217,8 @@ def absent(module: AnsibleModule, vbox: VBox) -> dict[str, Any]:
     params = module.params
     digest = params["digest"] or _vbox_package.examine(Path(params["path"]).absolute()).digest
     found = _vbox_images.observe(vbox, params["name"], digest)
-    plan = _vbox_images.plan_absent(found, channels(params, vbox))
+    named = _channels.without(channels(params, vbox), params["ignore_channels"])
+    plan = _vbox_images.plan_absent(found, named)
     _vbox_steps.check_no_clones(vbox, plan)
     if plan.changed and not module.check_mode:
         _vbox_steps.Remover(vbox).run(plan)
@@ -265,6 +268,7 @@ def main() -> None:
             "memory": {"type": "str"},
             "folder": {"type": "path"},
             "force": {"type": "bool", "default": False},
+            "ignore_channels": {"type": "list", "elements": "str", "default": []},
         },
         required_if=[
             ("state", "present", ("path",)),

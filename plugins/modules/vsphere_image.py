@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
   - kiln.unikernel.vsphere
+  - kiln.unikernel.publish.removal
 options:
   name:
     description:
@@ -177,6 +178,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kiln.unikernel.plugins.module_utils import (
+    _channels,
     _ova_read,
     _vsphere_channels,
     _vsphere_library,
@@ -233,7 +235,9 @@ def absent(module: AnsibleModule, vcenter: Vcenter) -> dict[str, Any]:
     name, digest = params["name"], digest_of(params)
     datacenter = vcenter.datacenter(params["datacenter"])
     found = _vsphere_templates.observe(vcenter, datacenter, name, digest)
-    channels = _vsphere_channels.names_by_image(vcenter, datacenter, found)
+    channels = _channels.without(
+        _vsphere_channels.names_by_image(vcenter, datacenter, found), params["ignore_channels"]
+    )
     plan = _vsphere_templates.plan_absent(found, name, digest, channels, params["force"])
     if plan.changed and not module.check_mode:
         Remover(vcenter).run(plan)

@@ -113,6 +113,21 @@ def test_an_image_in_a_channel_is_not_removed(rig, versions):
     assert versions.names() == {}
 
 
+def test_an_image_is_removed_when_only_channels_name_it_that_go_too(rig, versions):
+    one = versions.publish("one")
+    versions.move("promoted", one)
+    gone = {"digest": one, "state": "absent", "ignore_channels": ["redis/stable"]}
+    told = versions.image(None, check=True, **gone)
+    assert told["changed"], told
+    versions.channel(channel="redis/next", digest=one)
+    assert "what the channel redis/next names" in versions.image(None, check=True, **gone)["msg"]
+    versions.channel(channel="redis/next", state="absent")
+    versions.channel(state="absent")
+    done = versions.image(None, **gone)
+    assert (done["diff"], done["steps"]) == (told["diff"], told["steps"])
+    assert versions.names() == {}
+
+
 @pytest.mark.parametrize("name", ["stable", "redis/", "Redis/stable", "redis/a/b", "../x"])
 def test_what_cannot_be_a_channel(versions, name):
     said = versions.channel(channel=name, digest="0" * 64)["msg"]

@@ -37,6 +37,9 @@ def test_promote_roll_back_keep_and_remove(vbox):
     assert names(vbox) == {one: [], two: [], three: ["redis/stable"]}
     said = vbox.image(None, digest=three, state="absent")["msg"]
     assert "is what the channel redis/stable names" in said
+    gone = {"digest": three, "state": "absent", "check": True}
+    assert vbox.image(None, ignore_channels=["redis/stable"], **gone)["changed"]
+    assert "redis/stable names" in vbox.image(None, ignore_channels=["redis/x"], **gone)["msg"]
 
     back = {"state": "rolled_back", "digest": three}
     told, done = vbox.channel(check=True, **back), vbox.channel(**back)
