@@ -3,6 +3,9 @@
 Prints what the parts print, as they print it; at the end repeats each one's closing lines and
 says where the time went. Exit status 0 only when every part that was asked for has passed.
 
+A part with `beside` runs beside those that follow it, up to the first that has its name in `after`:
+what it prints is shown then. A part that is asked for brings those that it comes after.
+
 Usage: python tests/run_all.py [--all] [--list] [PART ...]
 """
 
@@ -13,10 +16,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tomllib
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +40,8 @@ class Part:
     budget: float
     closing: int = 3
     long: bool = False
+    beside: bool = False
+    after: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -56,9 +63,15 @@ class Result:
 def read_parts(path: Path) -> list[Part]:
     """The table; an unknown key is an error, as is a name given twice."""
     parts = [Part(**entry) for entry in tomllib.loads(path.read_text())["part"]]
-    names = [part.name for part in parts]
-    if len(set(names)) != len(names):
-        raise SystemExit(f"{path}: a part's name is given twice")
+    names: set[str] = set()
+    for part in parts:
+        if part.name in names:
+            raise SystemExit(f"{path}: a part's name is given twice: {part.name}")
+        if strangers := set(part.after) - names:
+            raise SystemExit(
+                f"{path}: {part.name} comes after {sorted(strangers)}, which is not named before it"
+            )
+        names.add(part.name)
     return parts
 
 
@@ -68,9 +81,11 @@ def choose(parts: list[Part], names: list[str], everything: bool) -> list[Part]:
     if unknown:
         known = ", ".join(part.name for part in parts)
         raise SystemExit(f"no part named {', '.join(sorted(unknown))}; there are: {known}")
-    if names:
-        return [part for part in parts if part.name in names]
-    return [part for part in parts if everything or not part.long]
+    wanted = set(names) or {part.name for part in parts if everything or not part.long}
+    for part in reversed(parts):
+        if part.name in wanted:
+            wanted.update(part.after)
+    return [part for part in parts if part.name in wanted]
 
 
 def environment() -> dict[str, str]:
@@ -81,7 +96,7 @@ def environment() -> dict[str, str]:
     return env
 
 
-def end_group(process: subprocess.Popen[str]) -> None:
+def end_group(process: subprocess.Popen[bytes]) -> None:
     """Ends the part and whatever it started and still belongs to its process group."""
     for sig in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -94,45 +109,94 @@ def end_group(process: subprocess.Popen[str]) -> None:
             continue
 
 
-def run(part: Part) -> Result:
-    """Runs one part; its output goes through, its last lines are kept."""
-    print(f"\n=== {part.name}: {part.title} (budget {part.budget:.0f} s)", flush=True)
-    print(f"$ {part.command}", flush=True)
-    begin = time.monotonic()
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", part.command],
-        cwd=TOP,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    late = threading.Event()
+class Running:
+    """A part that has been started."""
 
-    def expire() -> None:
-        late.set()
-        end_group(process)
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self._begin = time.monotonic()
+        self._late = threading.Event()
+        # A file and not a pipe, so that a part that nobody reads yet goes on.
+        self._said = tempfile.TemporaryFile() if part.beside else None  # noqa: SIM115
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", part.command],
+            cwd=TOP,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=self._said or subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._timer = threading.Timer(part.budget, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+        self._waiter = threading.Thread(target=self._wait, daemon=True)
+        self._waiter.start()
 
-    timer = threading.Timer(part.budget, expire)
-    timer.daemon = True
-    timer.start()
-    last: deque[str] = deque(maxlen=max(part.closing, LAST_LINES))
-    assert process.stdout is not None
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        if line.strip():
-            last.append(line.rstrip())
-    status = process.wait()
-    timer.cancel()
-    verdict = "over budget" if late.is_set() else "passed" if status == 0 else f"failed ({status})"
-    lines = list(last)
-    return Result(part, verdict, time.monotonic() - begin, lines[-max(part.closing, 1) :], lines)
+    def _expire(self) -> None:
+        self._late.set()
+        end_group(self._process)
+
+    def _wait(self) -> None:
+        self._process.wait()
+        self._seconds = time.monotonic() - self._begin
+        self._timer.cancel()
+
+    def _lines(self) -> Iterator[str]:
+        """What it prints; of one that runs beside others when it has ended."""
+        stream = self._process.stdout
+        if self._said:
+            self._waiter.join()
+            self._said.seek(0)
+            stream = self._said
+        assert stream is not None
+        with stream:
+            for line in stream:
+                yield line.decode(errors="replace")
+
+    def result(self) -> Result:
+        """Prints what it says until it has ended."""
+        part = self.part
+        print(f"\n=== {part.name}: {part.title} (budget {part.budget:.0f} s)", flush=True)
+        print(f"$ {part.command}", flush=True)
+        last: deque[str] = deque(maxlen=max(part.closing, LAST_LINES))
+        for line in self._lines():
+            print(line, end="", flush=True)
+            if line.strip():
+                last.append(line.rstrip())
+        self._waiter.join()
+        status = self._process.returncode
+        late = self._late.is_set()
+        verdict = "over budget" if late else "passed" if status == 0 else f"failed ({status})"
+        lines = list(last)
+        return Result(part, verdict, self._seconds, lines[-max(part.closing, 1) :], lines)
+
+    def end(self) -> None:
+        """Ends it, unless it has ended."""
+        if self._process.poll() is None:
+            end_group(self._process)
 
 
-def summarise(results: list[Result]) -> None:
+def run(parts: list[Part]) -> list[Result]:
+    """Runs them in their order, those marked so beside the ones that follow."""
+    results: list[Result] = []
+    beside: dict[str, Running] = {}
+    try:
+        for part in parts:
+            results += [beside.pop(name).result() for name in part.after if name in beside]
+            if part.beside:
+                print(f"\n=== {part.name} is begun, beside what follows", flush=True)
+                beside[part.name] = Running(part)
+            else:
+                results.append(Running(part).result())
+        results += [running.result() for running in beside.values()]
+    finally:
+        for running in beside.values():
+            running.end()
+    return results
+
+
+def summarise(results: list[Result], seconds: float) -> None:
     """The closing lines of each part, then a table of where the time went."""
     print("\n=== closing lines")
     for result in results:
@@ -143,10 +207,10 @@ def summarise(results: list[Result]) -> None:
         print(
             f"{result.part.name:>18}   {result.seconds:7.1f} s"
             f" of {result.part.budget:6.0f} s   {result.verdict}"
+            f"{' (beside others)' if result.part.beside else ''}"
         )
-    total = sum(result.seconds for result in results)
     failed = [result for result in results if not result.passed]
-    print(f"{'total':>18}   {total:7.1f} s")
+    print(f"{'total':>18}   {seconds:7.1f} s")
     for result in failed:
         print(f"\n=== the last lines of {result.part.name}, {result.verdict}")
         print("\n".join(result.last))
@@ -159,15 +223,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--all", action="store_true", help="the long parts too")
     parser.add_argument("--list", action="store_true", help="list the parts and stop")
+    parser.add_argument("--table", type=Path, default=TOP / "tests/parts.toml", help="the table")
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
-    parts = read_parts(TOP / "tests" / "parts.toml")
+    parts = read_parts(options.table)
     if options.list:
         for part in parts:
             print(f"{part.name:>18}   {part.title}{' (long)' if part.long else ''}")
         return 0
-    results = [run(part) for part in choose(parts, options.parts, options.all)]
-    summarise(results)
+    begin = time.monotonic()
+    results = run(choose(parts, options.parts, options.all))
+    summarise(results, time.monotonic() - begin)
     return 0 if all(result.passed for result in results) else 1
 
 
