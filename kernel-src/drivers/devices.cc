@@ -12,28 +12,35 @@
 namespace kiln {
 namespace {
 
-struct virtio_driver {
-    u16 type;
+// A driver of PCI devices: which functions it takes, by vendor and device or by class, and how it
+// starts with one. No function is taken by two.
+struct driver {
     std::string_view name;
+    bool (*takes)(const pci::function& function);
     result<void> (*start)(pci::function& function);
 };
 
+template <u16 type>
+bool is_virtio(const pci::function& function) {
+    return virtio::type_of(function) == type;
+}
+
 // In the order in which they are started: the console's conversation runs while the others start.
-constexpr virtio_driver virtio_drivers[] = {
-    {virtio::device_type::console, "virtio-console", &virtio::start_console},
-    {virtio::device_type::block, "virtio-blk", &virtio::start_block},
-    {virtio::device_type::net, "virtio-net", &virtio::start_net},
-    {virtio::device_type::entropy, "virtio-rng", &virtio::start_entropy},
+constexpr driver drivers[] = {
+    {"virtio-console", &is_virtio<virtio::device_type::console>, &virtio::start_console},
+    {"virtio-blk", &is_virtio<virtio::device_type::block>, &virtio::start_block},
+    {"virtio-net", &is_virtio<virtio::device_type::net>, &virtio::start_net},
+    {"virtio-rng", &is_virtio<virtio::device_type::entropy>, &virtio::start_entropy},
 };
 
-void start_virtio(const virtio_driver& driver) {
+void start_all(const driver& by) {
     for (pci::function& each : pci::all_functions()) {
-        if (virtio::type_of(each) != driver.type) {
+        if (!by.takes(each)) {
             continue;
         }
-        auto outcome = driver.start(each);
+        auto outcome = by.start(each);
         if (!outcome.ok()) {
-            log_warning("{}: the device at {:02x}:{:02x}.{} cannot be used (error {})", driver.name,
+            log_warning("{}: the device at {:02x}:{:02x}.{} cannot be used (error {})", by.name,
                         each.at().bus, each.at().device, each.at().function, outcome.error());
         }
     }
@@ -48,8 +55,8 @@ void devices_init() {
     if (!pci::init().ok()) {
         log_warning("pci: out of memory while looking for devices");
     }
-    for (const virtio_driver& driver : virtio_drivers) {
-        start_virtio(driver);
+    for (const driver& each : drivers) {
+        start_all(each);
     }
     virtio::finish_consoles();
     fill_console_with_serial();

@@ -32,6 +32,7 @@ public:
     u16 device() const { return _device; }
     u8 base_class() const { return static_cast<u8>(_class >> 24); }
     u8 sub_class() const { return static_cast<u8>(_class >> 16); }
+    u8 programming_interface() const { return static_cast<u8>(_class >> 8); }
     bool is_bridge() const { return (_header & 0x7f) == 1; }
     bool has_more_functions() const { return (_header & 0x80) != 0; }
     u8 secondary_bus() const { return static_cast<u8>(read(config::bus_numbers) >> 8); }
