@@ -4,10 +4,12 @@
 
 #include "arch/x86_64/ioapic.hh"
 #include "core/log.hh"
+#include "drivers/e1000/drivers.hh"
 #include "drivers/pci/pci.hh"
 #include "drivers/serial/serial_console.hh"
 #include "drivers/virtio/drivers.hh"
 #include "drivers/virtio/ring.hh"
+#include "drivers/vmxnet3/drivers.hh"
 
 namespace kiln {
 namespace {
@@ -30,6 +32,8 @@ constexpr driver drivers[] = {
     {"virtio-console", &is_virtio<virtio::device_type::console>, &virtio::start_console},
     {"virtio-blk", &is_virtio<virtio::device_type::block>, &virtio::start_block},
     {"virtio-net", &is_virtio<virtio::device_type::net>, &virtio::start_net},
+    {"e1000", &e1000::takes, &e1000::start},
+    {"vmxnet3", &vmxnet3::takes, &vmxnet3::start},
     {"virtio-rng", &is_virtio<virtio::device_type::entropy>, &virtio::start_entropy},
 };
 

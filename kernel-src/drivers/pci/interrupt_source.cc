@@ -51,6 +51,7 @@ result<void> interrupt_source::map_msix(u8 capability) {
     const u32 head = _function->read(capability);
     const u32 place = _function->read(static_cast<u16>(capability + 4));
     const u32 count = ((head >> 16) & 0x7ff) + 1;
+    _msix = capability;
     _table = TRY(map_bar(*_function, place & 7, place & ~u32{7}, count * msix_entry_size));
     _messages = count;
     // Every entry is masked after reset; those that are connected get unmasked one by one.
@@ -93,6 +94,15 @@ result<void> interrupt_source::connect_msi(u32 vector, u32 cpu) {
     _function->write(_msi, (head & ~msi_count_mask) | msi_enable);
     _function->enable(command::no_intx);
     return {};
+}
+
+void interrupt_source::silence() {
+    if (_table != nullptr) {
+        _function->write(_msix, _function->read(_msix) | msix_mask_all);
+    } else if (_msi != 0) {
+        _function->write(_msi, _function->read(_msi) & ~msi_enable);
+    }
+    _function->enable(command::no_intx);
 }
 
 result<void> interrupt_source::connect_line(interrupt_handler handler, void* context, u32 cpu) {

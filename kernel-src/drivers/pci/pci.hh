@@ -22,10 +22,13 @@ public:
     // Chooses MSI-X when the function has it, else MSI, else its line.
     result<void> init(function& of);
     bool has_msix() const { return _table != nullptr; }
+    bool has_msi() const { return _msi != 0; }
     u32 message_count() const { return _messages; }
     // Calls `handler` on `cpu` for message `index` (with a line or plain MSI: for the one
     // interrupt, index 0).
     result<void> connect(u32 index, interrupt_handler handler, void* context, u32 cpu);
+    // The function interrupts no more, in whichever way. Context: any.
+    void silence();
 
 private:
     result<void> map_msix(u8 capability);
@@ -36,6 +39,7 @@ private:
     volatile u8* _table = nullptr;
     u32 _messages = 0;
     u8 _msi = 0;
+    u8 _msix = 0;
 };
 
 }  // namespace kiln::pci
