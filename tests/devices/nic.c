@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void fail(const char *what) {
+static _Noreturn void fail(const char *what) {
     perror(what);
     exit(1);
 }
@@ -43,6 +43,7 @@ static void *serve(void *argument) {
         }
         pthread_detach(thread);
     }
+    return 0;
 }
 
 static void *watch_link(void *unused) {
@@ -67,8 +68,8 @@ static void *watch_link(void *unused) {
 }
 
 int main(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(7)};
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(7)};
+    int listener = socket(AF_INET6, SOCK_STREAM, 0);
     if (bind(listener, (void *)&address, sizeof address) != 0 || listen(listener, 50) != 0) {
         fail("listen");
     }
