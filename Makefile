@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-collection test-publish rigs bench bench-publish fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-collection test-publish rigs suites bench bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -44,6 +44,10 @@ test-publish: rigs ## All tests of publishing
 rigs: ## Build, once, what publishing is tested against (vCenter simulator; VirtualBox, as root)
 	@$(cd) tools/setup rigs
 	@$(cd) tools/rigs
+
+suites: kernel ## The suites of CPython and Go, whole: hours (SUITES=cpython)
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/suites/run_suites.py $(SUITES)
 
 bench: ## Kiln and a Debian guest side by side on the same emulator
 	@$(cd) tools/setup bench

@@ -188,8 +188,9 @@ namespace {
 namespace fcntl_command {
 constexpr u32 duplicate = 0, get_descriptor_flags = 1, set_descriptor_flags = 2, get_flags = 3,
               set_flags = 4, get_lock = 5, set_lock = 6, set_lock_wait = 7,
-              ofd_get_lock = 36, ofd_set_lock = 37, ofd_set_lock_wait = 38, get_lease = 1025,
-              duplicate_cloexec = 1030, set_pipe_size = 1031, get_pipe_size = 1032, add_seals = 1033, get_seals = 1034;
+              ofd_get_lock = 36, ofd_set_lock = 37, ofd_set_lock_wait = 38, get_lease = 1025, notify = 1026,
+              duplicate_cloexec = 1030, set_pipe_size = 1031, get_pipe_size = 1032,
+              add_seals = 1033, get_seals = 1034;
 }
 constexpr u64 close_on_exec_bit = 1;
 
@@ -343,6 +344,12 @@ result<i64> get_seals(file& open) {
     return target->seals()->load();
 }
 
+// Without events it takes back what was asked for; with some it is refused, so nothing ever was.
+result<i64> directory_notification(u32 events) {
+    constexpr u32 more_than_once = 0x8000'0000;
+    return (events & ~more_than_once) == 0 ? result<i64>(0) : err::inval;
+}
+
 bool allowed_on_path_files(u32 command) {
     return command == fcntl_command::duplicate || command == fcntl_command::duplicate_cloexec ||
            command == fcntl_command::get_descriptor_flags ||
@@ -351,7 +358,7 @@ bool allowed_on_path_files(u32 command) {
 
 }  // namespace
 
-// Leases are refused.
+// Leases are refused, and so is F_NOTIFY with events (inotify does that).
 SYSCALL(fcntl, int fd, u32 command, u64 argument) {
     ref<file> open = TRY(get_file(fd));
     if ((open->flags() & open_flag::path) != 0 && !allowed_on_path_files(command)) {
@@ -376,6 +383,7 @@ SYSCALL(fcntl, int fd, u32 command, u64 argument) {
         case fcntl_command::set_pipe_size:
         case fcntl_command::get_pipe_size: return pipe_size(*open, command, argument);
         case fcntl_command::get_lease: return lock_none;
+        case fcntl_command::notify: return directory_notification(static_cast<u32>(argument));
         case fcntl_command::add_seals: return add_seals(*open, argument);
         case fcntl_command::get_seals: return get_seals(*open);
         default: return signal_fcntl(*open, command, argument);

@@ -1,11 +1,13 @@
 #!/usr/bin/python3 -IS
 """Runs one program of a tree on this machine's Linux as kernel-src/run runs it on Kiln.
 
-Usage: linux_box.py --tree DIR [--status-file FILE] [--cwd DIR] [--env K=V]… [--host-net] -- PROGRAM…
+Usage: linux_box.py --tree DIR [--status-file FILE] [--cwd DIR] [--env K=V]… [--host-net]
+                    [--for-suite] -- PROGRAM…
 
 In namespaces of its own: the tree is the read-only root; /tmp, /run, /dev/shm are empty tmpfs and
 /var is one with a copy of the tree's, as a guest has them. The network is a loopback alone, or with
---host-net this machine's. Needs root, or user namespaces that a user may make.
+--host-net this machine's. For a suite of tests there are pseudo-terminals too, and nobody may set the
+clock, which is this machine's. Needs root, or user namespaces that a user may make.
 
 The status file says {"exit": n} or {"signal": n}; the exit status is the shell's (128 + n).
 """
@@ -25,6 +27,7 @@ import sys
 
 NEWNS, NEWUTS, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x10000000, 0x20000000, 0x40000000
 RDONLY, NOSUID, NODEV, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+CAPBSET_DROP, CAP_SYS_TIME = 24, 25
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
@@ -94,6 +97,14 @@ def lay_out(tree: str, host_net: bool) -> None:
     fill_var(tree)
 
 
+def allow_for_suite(tree: str) -> None:
+    """Terminals of its own; no right to set the clock, in what is started from here on."""
+    os.mkdir(f"{tree}/dev/pts")
+    mount("devpts", f"{tree}/dev/pts", "devpts", data="newinstance,ptmxmode=0666,mode=620")
+    os.symlink("pts/ptmx", f"{tree}/dev/ptmx")
+    check(libc.prctl(CAPBSET_DROP, CAP_SYS_TIME, 0, 0, 0), "prctl")
+
+
 def fill_var(tree: str) -> None:
     """/var with what the tree has there; the copy is made before the tree's own is covered."""
     stage = f"{tree}/run/var"
@@ -135,6 +146,8 @@ def wait_for(child: int) -> int:
 def first_process(options: argparse.Namespace) -> int:
     """What runs as pid 1: its signals are special, so the program is another's."""
     lay_out(options.tree, options.host_net)
+    if options.for_suite:
+        allow_for_suite(options.tree)
     child = os.fork()
     if child == 0:
         start(options)
@@ -154,6 +167,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cwd", default="/tmp")
     parser.add_argument("--env", action="append", default=[])
     parser.add_argument("--host-net", action="store_true")
+    parser.add_argument("--for-suite", action="store_true")
     parser.add_argument("program", nargs="+")
     return parser.parse_args()
 

@@ -10,7 +10,7 @@ Runs cases of tests/programs/cases under strace on Linux and with trace=syscalls
                way there; where to look when a case differs
 
 Usage: missing_calls.py [--kernel FILE] [--unseen] FILE[/PATTERN] ...   as for run_programs.py, e.g.
-       missing_calls.py cpython/test_socket "coreutils/cp" go
+       missing_calls.py python/-m "coreutils/cp" go
        missing_calls.py -- /usr/bin/python3.11 -c "import ssl"          one command line
 Exit status 1 when something is missing or refused.
 """

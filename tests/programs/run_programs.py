@@ -7,7 +7,6 @@ cases/*.yml, a file a program:
 
     defaults:  what every case of the file has unless it says otherwise; also
       program: words before those of `run`
-    leave_out: [{tests: [pattern, ...], why: reason}]   of a suite; written to /t/FILE.json
     cases:     a list; each has
       run: the command line, split as a shell would, without a shell  (or argv: a list)
       name: how it is called (default: the command line)

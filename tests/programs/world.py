@@ -12,7 +12,6 @@ No package is installed on this machine, and both sides run the very same files.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -25,8 +24,6 @@ HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 BUILD = TOP / "build" / "tests" / "programs"
 
-import yaml
-
 subprocess.run(["sh", str(TOP / "tools" / "tree")], check=True, stdout=subprocess.DEVNULL)
 sys.path.insert(0, str(TOP / "build" / "tree"))
 from ansible_collections.kiln.unikernel.plugins.module_utils import _image, _packages  # noqa: E402
@@ -38,8 +35,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._store import (  # 
 from ansible_collections.kiln.unikernel.plugins.module_utils._tree import Filter, Tree  # noqa: E402
 
 PROGRAMS = """
-    busybox-static ca-certificates coreutils libpython3.11-testsuite memcached netbase python3.11
-    tzdata
+    busybox-static ca-certificates coreutils memcached netbase python3.11 tzdata
 """.split()
 TOOLS = ["apache2-utils", "golang-1.19-go"]
 GUEST_EXCLUDE = [*_image.DEFAULT_EXCLUDE, "/usr/share/doc/*", "/usr/share/memcached/scripts"]
@@ -82,7 +78,7 @@ def _compile_python(tree: Path) -> None:
     """What python3.11's postinst does: compiled modules, or each start would compile them anew."""
     modes = ["--invalidation-mode", "unchecked-hash", "-q", "-s", str(tree), "-p", "/"]
     library = tree / "usr/lib/python3.11"
-    # Some files of the test suite are bad on purpose, so the status says nothing.
+    # Some files of Python's own test suite are bad on purpose, so the status says nothing.
     subprocess.run(
         [*in_tree(tree, "/usr/bin/python3.11"), "-m", "compileall", *modes, str(library)],
         stdout=subprocess.DEVNULL,
@@ -134,10 +130,6 @@ def _build_own(tree: Path) -> None:
     _once(own / "observe.so", [HERE / "observe.c"], _build_observer)
     for script in sorted((HERE / "python").glob("*.py")):
         shutil.copyfile(script, own / script.name)
-    for table in sorted((HERE / "cases").glob("*.yml")):
-        if entries := yaml.safe_load(table.read_text()).get("leave_out"):
-            patterns = [pattern for entry in entries for pattern in entry["tests"]]
-            (own / f"{table.stem}.json").write_text(json.dumps(patterns))
     for folder in sorted((HERE / "go").glob("*/")):
         _once(own / f"go-{folder.name}", sorted(folder.glob("*")), _build_go)
     _lay_fixtures(tree / WORK.lstrip("/"))

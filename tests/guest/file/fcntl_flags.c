@@ -11,6 +11,11 @@ int main(void) {
     CALL(fcntl(fd, F_GETFL) & ~0100000);
     CALL(fcntl(fd, 9999, 0));
     CALL(fcntl(99, F_GETFD));
+    int folder = MUST(open(".", O_RDONLY | O_DIRECTORY));
+    CALL(fcntl(folder, F_NOTIFY, 0));
+    CALL(fcntl(folder, F_NOTIFY, DN_MULTISHOT));
+    CALL(fcntl(fd, F_NOTIFY, 0));
+    CALL(fcntl(fd, F_NOTIFY, DN_CREATE) < 0);
     int ends[2];
     MUST(pipe2(ends, O_NONBLOCK));
     CALL(fcntl(ends[0], F_GETFL));
