@@ -9,8 +9,8 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 OURS = ("run_all.py", "lint.py", "fuzz.py", "sanity.py")
-FOLDERS = ("unit", "boot", "run", "demo", "examples", "publish", "packer", "collection", "rigs")
-PYTHON = ["plugins", "noxfile.py", *(f"tests/{name}" for name in FOLDERS + OURS)]
+FOLDERS = tuple("unit boot run demo examples playbooks publish packer collection rigs".split())
+PYTHON = ["plugins", "playbooks", "noxfile.py", *(f"tests/{name}" for name in FOLDERS + OURS)]
 
 
 def linters(tree: str) -> dict[str, tuple[list[str], Path]]:

@@ -95,8 +95,11 @@ class Desk:
         """One run with variables in a file."""
         file = self.folder / "variables.yml"
         file.write_text(yaml.safe_dump(variables), encoding="utf-8")
-        command = ["ansible-playbook", playbook, "-e", f"@{file}", *words]
+        return self.command("ansible-playbook", playbook, "-e", f"@{file}", *words)
+
+    def command(self, *words: str) -> Play:
+        """One of Ansible's commands."""
         done = subprocess.run(
-            command, cwd=self.folder, env=self._env, capture_output=True, text=True, check=False
+            words, cwd=self.folder, env=self._env, capture_output=True, text=True, check=False
         )
         return Play(done.returncode, done.stdout + done.stderr)

@@ -1,0 +1,39 @@
+// Serves the files of a folder: node server.js FOLDER PORT
+'use strict';
+const fs = require('fs');
+const http = require('http');
+const path = require('path');
+
+const [folder, port] = process.argv.slice(2);
+const types = { '.html': 'text/html', '.css': 'text/css', '.js': 'text/javascript' };
+
+function say(answer, status) {
+    answer.writeHead(status, { 'Content-Type': 'text/plain' });
+    answer.end(http.STATUS_CODES[status] + '\n');
+}
+
+async function serve(request, answer) {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+        return say(answer, 405);
+    }
+    // What URL makes of a path has no .. left, nor has what it decodes to after join.
+    const wanted = decodeURIComponent(new URL(request.url, 'http://guest').pathname);
+    const name = path.join('/', wanted, wanted.endsWith('/') ? 'index.html' : '');
+    const file = await fs.promises.open(path.join(folder, name));
+    const { size } = await file.stat();
+    const type = types[path.extname(name)] || 'application/octet-stream';
+    answer.writeHead(200, { 'Content-Type': type, 'Content-Length': size });
+    if (request.method === 'HEAD') {
+        await file.close();
+        return answer.end();
+    }
+    fs.createReadStream(null, { fd: file }).on('error', () => answer.destroy()).pipe(answer);
+}
+
+const server = http.createServer((request, answer) => {
+    serve(request, answer).catch((error) => {
+        say(answer, error.code === 'ENOENT' || error.code === 'ENOTDIR' ? 404 : 400);
+    });
+});
+server.listen({ port: Number(port), backlog: 1024 });
+process.on('SIGTERM', () => process.exit(0));
