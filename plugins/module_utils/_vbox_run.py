@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kiln.unikernel.plugins.module_utils._instance import Knock, free_ports
+from ansible_collections.kiln.unikernel.plugins.module_utils._instance import free_ports
+from ansible_collections.kiln.unikernel.plugins.module_utils._knock import Knock
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
     Plan,
     PublishError,

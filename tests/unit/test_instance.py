@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import socket
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.kiln.unikernel.plugins.module_utils import _accel, _instance, _qemu
-from ansible_collections.kiln.unikernel.plugins.module_utils._instance import Instance, Knock
+from ansible_collections.kiln.unikernel.plugins.module_utils._instance import Instance
+from ansible_collections.kiln.unikernel.plugins.module_utils._knock import Knock
 from ansible_collections.kiln.unikernel.plugins.module_utils._qemu import Forward, Machine, Places
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError, Store
 
@@ -247,3 +249,22 @@ def test_the_answer_is_remembered_until_the_next_boot(store_path, monkeypatch, t
     assert _accel.choose("auto", "qemu", store) == "tcg"
     assert len(asked) == 2
     assert _accel.choose("kvm", "qemu", store) == "kvm"
+
+
+def test_hundreds_of_clients_connect_to_a_forwarded_port_at_once(guest, machine):
+    guest.define(_instance.define(machine, "tcg", check_mode=False))
+    guest.start(machine, "tcg")
+    port = guest.describe()["forwards"][0]["host"]
+    clients = [socket.socket() for _ in range(200)]
+    begin = time.monotonic()
+    for client in clients:
+        client.setblocking(False)
+        client.connect_ex(("127.0.0.1", port))
+    for client in clients:
+        client.settimeout(30)
+        while client.connect_ex(("127.0.0.1", port)) not in (0, errno.EISCONN):
+            time.sleep(0.01)
+    # The first packet that is sent once more, because it was dropped, is sent after a second.
+    assert time.monotonic() - begin < 0.9
+    for client in clients:
+        client.close()
