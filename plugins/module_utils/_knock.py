@@ -13,21 +13,26 @@ class Knock:
 
     A forwarded port is accepted by QEMU before the guest listens, and an early connection may hang
     there; so a new one is opened every few milliseconds while the older ones are still listened to.
+    The longer the guest takes, the longer is the time between them, and the longer each is kept: a
+    program that is slow to start is slow with its first answer too.
     """
 
     _OPEN = 16
-    _EVERY = 0.02
+    _EVERY, _SHARE, _SELDOM = 0.02, 0.05, 0.5
 
     def __init__(self, address: tuple[str, int], send: bytes, expect: bytes) -> None:
         self._address = address
         self._send = send
         self._expect = expect
         self._open: dict[socket.socket, bytes] = {}
+        self._begun = time.monotonic()
 
     def answered(self) -> bool:
         """Opens one more connection and listens to all for a moment."""
         self._one_more()
-        until = time.monotonic() + self._EVERY
+        now = time.monotonic()
+        pause = (now - self._begun) * self._SHARE
+        until = now + min(max(pause, self._EVERY), self._SELDOM)
         while time.monotonic() < until:
             if any(self._listen(each) for each in list(self._open)):
                 return True

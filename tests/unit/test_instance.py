@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
@@ -173,6 +174,34 @@ def test_a_knock_outlives_connections_that_hang():
             assert time.monotonic() < until
         knock.close()
         thread.join()
+
+
+def test_a_knock_waits_for_a_program_that_is_slow_with_its_first_answer():
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer(client: socket.socket) -> None:
+            with client:
+                if not ended.wait(0.6):
+                    with contextlib.suppress(OSError):
+                        client.sendall(b"+PONG\r\n")
+
+        def serve() -> None:
+            while not ended.is_set():
+                threading.Thread(target=answer, args=(server.accept()[0],)).start()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        knock = Knock(server.getsockname(), b"PING\r\n", b"+PONG")
+        until = time.monotonic() + 10
+        try:
+            while not knock.answered():
+                assert time.monotonic() < until
+        finally:
+            ended.set()
+            socket.create_connection(server.getsockname()).close()
+            knock.close()
+            thread.join()
 
 
 PLACES = Places(Path("/a,b/console"), Path("/s/pid"), Path("/s/qmp"), Path("/s/control"))
