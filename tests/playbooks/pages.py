@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 
 LIMIT = 60.0
-CLIENTS, TURNS, SINGLE = 50, 20, 200
+CLIENTS, TURNS, SINGLE, QUIET = 50, 10, 100, 100
 PATHS = (
     "/",
     "/style.css",
@@ -70,10 +70,13 @@ def crowd(port: int) -> Iterator[str]:
 
 
 def idle(port: int) -> Iterator[str]:
-    """Hundreds of connections that say nothing, and one that does; then each of them."""
+    """A hundred connections that say nothing, and one that does; then each of them."""
     with contextlib.ExitStack() as stack:
-        quiet = [stack.enter_context(contextlib.closing(open_connection(port))) for _ in range(300)]
+        quiet = [
+            stack.enter_context(contextlib.closing(open_connection(port))) for _ in range(QUIET)
+        ]
         for connection in quiet:
+            stack.callback(connection.close)
             connection.connect()
         yield f"beside the quiet: {ask(open_connection(port), 'GET', '/')[0]}"
         yield f"each of them: {sum(ask(one, 'GET', '/')[0] == 200 for one in quiet)}"

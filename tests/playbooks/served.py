@@ -5,6 +5,7 @@ The image's root is taken apart for Linux, so both sides run the very same files
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import re
@@ -111,6 +112,23 @@ def wait_for(process: subprocess.Popen[bytes], port: int, limit: float = 60) -> 
         else:
             return
     raise AssertionError(f"nobody listens at port {port} within {limit:g} s")
+
+
+def until_it_says(port: int, request: str, limit: float = 60) -> str:
+    """The first answer of a guest: QEMU accepts connections long before it does."""
+    until = time.monotonic() + limit
+    while time.monotonic() < until:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), 5) as client,
+        ):
+            client.settimeout(5)
+            client.sendall(request.encode())
+            with client.makefile("rb") as answer:
+                if said := answer.read():
+                    return said.decode()
+        time.sleep(0.05)
+    raise AssertionError(f"nobody answers at port {port} within {limit:g} s")
 
 
 def talk(parts: list[Part], port: int, where: str) -> list[str]:

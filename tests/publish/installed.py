@@ -79,7 +79,7 @@ class Desk:
 
     def __init__(self, collections: Path, folder: Path, **env: str) -> None:
         self.folder = folder
-        self._env = dict(
+        self.environment = dict(
             os.environ,
             ANSIBLE_COLLECTIONS_PATH=str(collections),
             ANSIBLE_HOME=str(folder / "home"),
@@ -100,6 +100,11 @@ class Desk:
     def command(self, *words: str) -> Play:
         """One of Ansible's commands."""
         done = subprocess.run(
-            words, cwd=self.folder, env=self._env, capture_output=True, text=True, check=False
+            words,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return Play(done.returncode, done.stdout + done.stderr)
