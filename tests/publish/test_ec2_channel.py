@@ -166,7 +166,7 @@ def test_retention_by_age_and_by_both(rig, versions):
     ("options", "says"),
     [
         ({"older_than": "a month"}, "is not an age"),
-        ({"keep": -1}, "keep is a number"),
+        ({"keep": -1}, "`keep` is a number"),
         ({}, "keep"),
     ],
 )

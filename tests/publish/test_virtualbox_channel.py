@@ -67,7 +67,7 @@ def test_promote_roll_back_keep_and_remove(vbox):
     [
         ("channel", {"channel": "stable", "digest": "0"}, "cannot be a channel"),
         ("retention", {"name": "redis", "older_than": "a month"}, "is not an age"),
-        ("retention", {"name": "redis", "keep": -1}, "keep is a number"),
+        ("retention", {"name": "redis", "keep": -1}, "`keep` is a number"),
     ],
 )
 def test_what_is_refused(vbox, module, options, says):
