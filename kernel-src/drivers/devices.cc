@@ -4,7 +4,9 @@
 
 #include "arch/x86_64/ioapic.hh"
 #include "core/log.hh"
+#include "drivers/ahci/drivers.hh"
 #include "drivers/e1000/drivers.hh"
+#include "drivers/nvme/drivers.hh"
 #include "drivers/pci/pci.hh"
 #include "drivers/serial/serial_console.hh"
 #include "drivers/virtio/drivers.hh"
@@ -31,6 +33,8 @@ bool is_virtio(const pci::function& function) {
 constexpr driver drivers[] = {
     {"virtio-console", &is_virtio<virtio::device_type::console>, &virtio::start_console},
     {"virtio-blk", &is_virtio<virtio::device_type::block>, &virtio::start_block},
+    {"nvme", &nvme::takes, &nvme::start},
+    {"ahci", &ahci::takes, &ahci::start},
     {"virtio-net", &is_virtio<virtio::device_type::net>, &virtio::start_net},
     {"e1000", &e1000::takes, &e1000::start},
     {"vmxnet3", &vmxnet3::takes, &vmxnet3::start},

@@ -161,6 +161,12 @@ EXPECTED = [
     f"echoed {SENT_SIZE}",
 ]
 
+ROOT_DISK = f"virtio-blk-pci{NEWER},drive=root"
+NVME = "nvme,drive=root,serial=kiln"
+AHCI = "ahci,id=sata\n-device\nide-hd,bus=sata.0,drive=root"
+# QEMU has no ATA disks that cannot be written.
+WRITABLE = ["readonly=on", "snapshot=on"]
+
 # Interrupt lines and I/O registers are where the firmware puts them, which qboot does not.
 BIOS = ["--firmware", "seabios"]
 VARIANTS: dict[str, tuple[list[list[str]], list[str]]] = {
@@ -183,6 +189,19 @@ VARIANTS: dict[str, tuple[list[list[str]], list[str]]] = {
     "a disk with a short queue": ([[f"blk-pci{NEWER}", f"blk-pci{NEWER},queue-size=8"]], []),
     "an older PC": ([[MACHINE, "pc"], [NEWER, ""]], BIOS),
     "an older PC, lines": ([[MACHINE, "pc"], [NEWER, ",vectors=0"]], BIOS),
+    "a disk by NVMe": ([[ROOT_DISK, NVME]], []),
+    "NVMe, two CPUs": ([[ROOT_DISK, NVME]], ["--smp", "2"]),
+    "NVMe with fewer queues than CPUs": ([[ROOT_DISK, f"{NVME},max_ioqpairs=1"]], ["--smp", "2"]),
+    "NVMe with fewer messages than CPUs": ([[ROOT_DISK, f"{NVME},msix_qsize=2"]], ["--smp", "3"]),
+    "NVMe, short transfers, sectors of 4 KiB": (
+        [[ROOT_DISK, f"{NVME},mdts=1,logical_block_size=4096,physical_block_size=4096"]],
+        [],
+    ),
+    "a disk by AHCI": ([[ROOT_DISK, AHCI], WRITABLE], []),
+    "AHCI on an older PC, two CPUs": (
+        [[MACHINE, "pc"], [ROOT_DISK, AHCI], WRITABLE],
+        [*BIOS, "--smp", "2"],
+    ),
     "firmware that places nothing": ([], ["--firmware", "qboot", "--smp", "2"]),
     "firmware that places everything": ([], BIOS),
 }

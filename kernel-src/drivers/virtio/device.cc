@@ -20,10 +20,6 @@ u32 order_for(usize size) {
 
 }  // namespace
 
-u64 dma_address(const void* memory) {
-    return virt_to_phys(memory);
-}
-
 result<void> device::open() {
     TRY(_interrupts.init(_function));
     _function.enable(pci::command::bus_master);

@@ -7,6 +7,7 @@
 
 #include <span>
 
+#include "drivers/dma.hh"
 #include "drivers/virtio/ring.hh"
 #include "lib/result.hh"
 
@@ -20,9 +21,6 @@ struct segment {
     u32 length;
     bool device_writes;
 };
-
-// Physical address of memory in the direct map or of the kernel image.
-u64 dma_address(const void* memory);
 
 class queue {
 public:

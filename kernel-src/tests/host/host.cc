@@ -19,6 +19,7 @@
 #include "core/spinlock.hh"
 #include "core/thread.hh"
 #include "core/user.hh"
+#include "drivers/dma.hh"
 
 namespace kiln {
 
@@ -207,6 +208,11 @@ result<string> copy_string_from_user(u64 from, usize limit) {
         return err::nametoolong;
     }
     return string::copy({text, length});
+}
+
+// Devices simulated in tests use addresses as they are.
+u64 dma_address(const void* memory) {
+    return reinterpret_cast<u64>(memory);
 }
 
 void log_line(log_level, std::string_view pattern, std::span<const format_argument> arguments) {
