@@ -17,8 +17,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 RUN = TOP / "kernel-src" / "run"
 JAVA = "/usr/lib/jvm/java-17-openjdk-amd64/bin/java"
-ARGV = [JAVA, "@/etc/cassandra/jvm.options", "-cp", "/etc/cassandra:/usr/share/cassandra/lib/*",
-        "org.apache.cassandra.service.CassandraDaemon"]  # fmt: skip
+ARGV = [JAVA, "@/etc/cassandra/jvm.options", "org.apache.cassandra.service.CassandraDaemon"]
 # OPTIONS of CQL's protocol, version 4, and the word that its answer must hold.
 ASK, ANSWER = b"\x04\x00\x00\x00\x05\x00\x00\x00\x00", b"CQL_VERSION"
 
