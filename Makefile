@@ -21,9 +21,10 @@ kernel: ## Build the kernel to build/kernel/kiln.elf
 	@$(cd) tools/setup kernel
 	@$(cd) cmake -S kernel-src -B build/kernel -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null && ninja -C build/kernel
 
-docs: ## Write docs/syscalls.md from the kernel's sources
+docs: ## Write from the kernel's sources what says which system calls there are
 	@$(cd) tools/setup docs
 	@$(cd) /usr/bin/python3 kernel-src/tools/syscall_table.py
+	@$(cd) /usr/bin/python3 tools/absent_calls
 
 demo: ## Build the kernel, bake Debian's redis, boot it, talk to it (KEEP=1 leaves it running)
 	@$(cd) tools/setup demo

@@ -22,6 +22,12 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._tree import Tree
 
 CYCLONEDX = "sbom.cdx.json"
 SPDX = "sbom.spdx.json"
+# Format → its file, and the library that writes it and what that is imported as.
+FILES = {"cyclonedx": CYCLONEDX, "spdx": SPDX}
+_LIBRARIES = {
+    "cyclonedx": ("cyclonedx-python-lib", "cyclonedx"),
+    "spdx": ("spdx-tools", "spdx_tools"),
+}
 # 1980-01-01, the time of every file of an image.
 CREATED = datetime(1980, 1, 1, tzinfo=UTC)
 SUPPLIER = "Kiln"
@@ -56,22 +62,31 @@ class Bill:
         return uuid.uuid5(_NAMESPACE, f"{self.name}:{self.digest}:{self.content}")
 
 
-def missing_libraries() -> dict[str, bool]:
-    """Library → whether it is there, without the time that importing takes."""
-    names = {"cyclonedx-python-lib": "cyclonedx", "spdx-tools": "spdx_tools"}
-    return {name: importlib.util.find_spec(each) is not None for name, each in names.items()}
+def missing_libraries(bills: Iterable[str]) -> dict[str, str]:
+    """Format → library that is not there, without the time that importing takes."""
+    wanted = {each: _LIBRARIES[each] for each in bills}
+    return {
+        each: library
+        for each, (library, name) in wanted.items()
+        if importlib.util.find_spec(name) is None
+    }
 
 
-def write(bill: Bill, folder: Path) -> None:
-    """Writes both bills. Their libraries take a second to load, so only who bakes waits for it."""
+def write(bill: Bill, folder: Path, bills: Iterable[str] = tuple(FILES)) -> None:
+    """Writes the bills. Their libraries take a second to load, so only who bakes waits for it."""
     # By name and not by importlib, since Ansible packs with a module what it sees imported.
-    from ansible_collections.kiln.unikernel.plugins.module_utils import (  # noqa: PLC0415
-        _cyclonedx,
-        _spdx,
-    )
+    if "cyclonedx" in bills:
+        from ansible_collections.kiln.unikernel.plugins.module_utils import (  # noqa: PLC0415
+            _cyclonedx,
+        )
 
-    (folder / CYCLONEDX).write_text(_cyclonedx.render(bill), encoding="utf-8")
-    (folder / SPDX).write_text(_spdx.render(bill), encoding="utf-8")
+        (folder / CYCLONEDX).write_text(_cyclonedx.render(bill), encoding="utf-8")
+    if "spdx" in bills:
+        from ansible_collections.kiln.unikernel.plugins.module_utils import (  # noqa: PLC0415
+            _spdx,
+        )
+
+        (folder / SPDX).write_text(_spdx.render(bill), encoding="utf-8")
 
 
 def debian_parts(packages: Iterable[dict[str, Any]], copyrights: dict[str, str]) -> list[Part]:

@@ -90,6 +90,7 @@ class ImageSpec:
     exclude: list[str] = field(default_factory=lambda: list(DEFAULT_EXCLUDE))
     keep: list[str] = field(default_factory=lambda: list(DEFAULT_KEEP))
     compression: str = "none"
+    sbom: tuple[str, ...] = _papers.BILLS
     disk: DiskSpec | None = None
     lock: Path | None = None
     update_lock: bool = False
@@ -102,11 +103,15 @@ class ImageSpec:
 
 @dataclass(frozen=True)
 class Staged:
-    """A root ready to be packed, and what its application turned out to be."""
+    """A root ready to be packed, and what its application turned out to be.
+
+    `loaded` has the places of the program and of all that it is linked with.
+    """
 
     tree: Tree
     app: dict[str, Any]
     warnings: list[str]
+    loaded: list[str]
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,9 @@ def make_plan(spec: ImageSpec, store: Store, work: Store) -> ImagePlan:
         "packages": lock.as_json()["packages"],
         **(spec.base.facts(Filter(spec.exclude, spec.keep)) if spec.base else {}),
     }
-    inputs = {"root": root, "disk": disk}
+    inputs: dict[str, Any] = {"root": root, "disk": disk}
+    if spec.sbom != _papers.BILLS:
+        inputs["sbom"] = list(spec.sbom)
     digest = digest_value(inputs)
     current = store.current(KIND, spec.name)
     manifest = store.manifest(KIND, current) if current else None
@@ -234,8 +241,8 @@ def staged(plan: ImagePlan, spec: ImageSpec, store: Store, work: Store) -> Itera
         app = _base.resolve(spec.app, tree) if spec.base else spec.app
         _app.validate(app)
         tree.add_text(_app.render(app), _app.PLACE)
-        _check(tree, spec, app)
-        yield Staged(tree, app, _base.warnings(app, tree) if spec.base else [])
+        loaded = _check(tree, spec, app)
+        yield Staged(tree, app, _base.warnings(app, tree) if spec.base else [], loaded)
 
 
 def _add_item(tree: Tree, item: FileItem) -> None:
@@ -245,14 +252,15 @@ def _add_item(tree: Tree, item: FileItem) -> None:
         tree.add_text(item.content or "", item.dest, item.mode)
 
 
-def _check(tree: Tree, spec: ImageSpec, app: dict[str, Any]) -> None:
+def _check(tree: Tree, spec: ImageSpec, app: dict[str, Any]) -> list[str]:
     library_path = str(app.get("env", {}).get("LD_LIBRARY_PATH", ""))
-    tree.check_program(app["argv"][0], library_path)
+    loaded = tree.check_program(app["argv"][0], library_path)
     for item in spec.files:
         path = tree.find(item.dest)
         elf = read_elf(path, item.dest) if path else None
         if elf:
             tree.check_elf(item.dest, elf, library_path)
+    return loaded
 
 
 def carry_out(plan: ImagePlan, spec: ImageSpec, store: Store, ready: Staged | None) -> None:
@@ -292,13 +300,14 @@ def _bake(plan: ImagePlan, spec: ImageSpec, store: Store, ready: Staged) -> None
             spec.disk.kernel if spec.disk else None,
             made,
             there,
+            spec.sbom,
         )
         manifest = {
             "name": spec.name,
             "app": ready.app,
             "content": content,
             "inputs": inputs,
-            "sha256": there | {name: digest_file(made / name) for name in _papers.NAMES},
+            "sha256": there | {name: digest_file(made / name) for name in _papers.names(spec.sbom)},
         }
         write_json(made / "lock.json", plan.lock.as_json())
         store.publish(KIND, plan.digest, made, manifest)

@@ -14,6 +14,8 @@ from ansible_collections.kiln.unikernel.plugins.module_utils import (
     _image,
     _layers,
     _ovf,
+    _papers,
+    _preflight,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError
 
@@ -100,6 +102,14 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "data_size": {"type": "int", "default": 0},
     "ova": {"type": "dict", "options": OVA_SPEC, "default": {}},
     "ovf_schema": {"type": "list", "elements": "path", "default": []},
+    "sbom": {
+        "type": "list",
+        "elements": "str",
+        "choices": list(_papers.BILLS),
+        "default": list(_papers.BILLS),
+    },
+    "preflight": {"type": "str", "choices": list(_preflight.MODES), "default": "warn"},
+    "preflight_allow": {"type": "list", "elements": "str", "default": []},
     "lock": {"type": "path"},
     "update_lock": {"type": "bool", "default": False},
 }
@@ -203,6 +213,7 @@ def make_spec(params: dict[str, Any]) -> _image.ImageSpec:
         exclude=sorted({*exclude, *params["exclude_more"]}),
         keep=params["keep"],
         compression=params["compression"],
+        sbom=tuple(each for each in _papers.BILLS if each in params["sbom"]),
         disk=disk_spec(params),
         lock=Path(params["lock"]) if params["lock"] else None,
         update_lock=params["update_lock"],

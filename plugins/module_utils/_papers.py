@@ -13,9 +13,14 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._licences import Li
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import digest_file, digest_value
 from ansible_collections.kiln.unikernel.plugins.module_utils._tree import Tree
 
-NAMES = (_bom.CYCLONEDX, _bom.SPDX, _provenance.FILE)
+BILLS = tuple(_bom.FILES)
 # Raise when the same inputs begin to give other papers.
 WRITER = 1
+
+
+def names(bills: tuple[str, ...]) -> list[str]:
+    """What the papers with these bills are called."""
+    return [*(_bom.FILES[each] for each in bills), _provenance.FILE]
 
 
 def write(
@@ -26,21 +31,17 @@ def write(
     kernel: Path | None,
     made: Path,
     sha256: dict[str, str],
+    bills: tuple[str, ...] = BILLS,
 ) -> None:
     """Writes all papers into the folder `made`.
 
     `bill` is the image's name, its digest, and the SHA-256 of its content; `sha256` those of its
-    files.
+    files. Of the bills of materials only those in `bills` are written.
     """
     kernel_digest = digest_file(kernel) if kernel else None
-    parts = [
-        *_kernel_parts(inputs, kernel_digest),
-        *_bom.debian_parts(inputs["root"]["packages"], tree.copyrights),
-        *_base_parts(inputs["root"], tree),
-        *_file_parts(inputs["root"]["files"]),
-    ]
-    _bom.write(Bill(*bill, parts), made)
-    papers = {name: digest_file(made / name) for name in (_bom.CYCLONEDX, _bom.SPDX)}
+    if bills:
+        _bom.write(Bill(*bill, _parts(inputs, tree, kernel_digest)), made, bills)
+    papers = {_bom.FILES[each]: digest_file(made / _bom.FILES[each]) for each in bills}
     value = _provenance.statement(
         bill[0],
         requested,
@@ -50,6 +51,16 @@ def write(
         papers,
     )
     (made / _provenance.FILE).write_text(_provenance.render(value), encoding="utf-8")
+
+
+def _parts(inputs: dict[str, Any], tree: Tree, kernel: str | None) -> list[Part]:
+    """All that a bill lists. Reading licences needs a library that comes with the bills'."""
+    return [
+        *_kernel_parts(inputs, kernel),
+        *_bom.debian_parts(inputs["root"]["packages"], tree.copyrights),
+        *_base_parts(inputs["root"], tree),
+        *_file_parts(inputs["root"]["files"]),
+    ]
 
 
 def _kernel_parts(inputs: dict[str, Any], digest: str | None) -> list[Part]:

@@ -227,8 +227,11 @@ class Tree:
         path = self._follow(place)
         return path if path.is_file() else None
 
-    def check_program(self, program: str, library_path: str = "") -> None:
-        """Fails unless the guest can start `program`: it and all it is linked with are there."""
+    def check_program(self, program: str, library_path: str = "") -> list[str]:
+        """Fails unless the guest can start `program`: it and all it is linked with are there.
+
+        Returns the places of these, the program's (of a script its interpreter's) first.
+        """
         path = self.find(program)
         if path is None:
             raise KilnError(
@@ -251,8 +254,11 @@ class Tree:
             raise KilnError(f"{program} in the image is neither an ELF program nor a script.")
         return self.check_elf(program, elf, library_path)
 
-    def check_elf(self, place: str, elf: Elf, library_path: str = "") -> None:
-        """Fails unless the loader and every library, and theirs, are there and fit the machine."""
+    def check_elf(self, place: str, elf: Elf, library_path: str = "") -> list[str]:
+        """Fails unless the loader and every library, and theirs, are there and fit the machine.
+
+        Returns the places of all that is loaded, that of the file itself first.
+        """
         interpreter = elf.interpreter
         if interpreter and self.find(interpreter) is None:
             raise KilnError(f"{place} needs the loader {interpreter}, which is not in the image.")
@@ -260,9 +266,11 @@ class Tree:
         defaults = _MUSL_FOLDERS if musl else [*self._cached_folders(), *_GLIBC_FOLDERS]
         extra = [folder for folder in library_path.split(":") if folder]
         seen: set[str] = set()
+        loaded = []
         left = [(place, elf)]
         while left:
             user, facts = left.pop()
+            loaded.append(user)
             if not facts.fits:
                 raise KilnError(
                     f"{user} is a {facts.bits}-bit ELF for {facts.machine_text}; "
@@ -273,6 +281,7 @@ class Tree:
                     continue
                 seen.add(name)
                 left.append(self._library(name, user, facts, extra, defaults))
+        return [*loaded, interpreter] if interpreter else loaded
 
     def _cached_folders(self) -> list[str]:
         """Where ld.so's cache file has libraries from, which an image from elsewhere may bring."""

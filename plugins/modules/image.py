@@ -23,12 +23,14 @@ description:
     followed; name such a package in O(packages) to have it.
 requirements:
   - mkfs.erofs (Debian package erofs-utils), apt and dpkg-deb
-  - jsonschema, pyelftools, cyclonedx-python-lib and spdx-tools (Python libraries)
+  - jsonschema and pyelftools (Python libraries)
+  - cyclonedx-python-lib and spdx-tools (Python libraries) as far as O(sbom) asks for them
 extends_documentation_fragment:
   - kiln.unikernel.kiln
   - kiln.unikernel.kiln.changes
   - kiln.unikernel.app
   - kiln.unikernel.disk
+  - kiln.unikernel.preflight
 options:
   name:
     description: Name of the image; lower-case letters, digits, C(.), C(_) and C(-).
@@ -159,6 +161,14 @@ EXAMPLES = r"""
       memory: 128
     kernel: "{{ built.kernel }}"
 
+- name: Bake a program that must not need what a guest has not
+  kiln.unikernel.image:
+    name: checked
+    packages: [redis-server]
+    argv: [/usr/bin/redis-server, --save, ""]
+    preflight: fail
+    preflight_allow: [fork, execve, /usr/lib/*]
+
 - name: Bake redis as a disk for a cloud, held to the versions in a lock file
   kiln.unikernel.image:
     name: redis
@@ -215,7 +225,8 @@ ova:
   returned: when O(formats) has V(ova)
   sample: {vsphere: /home/user/.cache/kiln/images/76d8…/vsphere.ova}
 sbom:
-  description: Paths of the bills of materials, as CycloneDX 1.6 and as SPDX 2.3.
+  description:
+    - Paths of the bills of materials, as CycloneDX 1.6 and as SPDX 2.3; those that O(sbom) names.
   type: dict
   returned: when O(state=present)
   sample:
@@ -227,6 +238,37 @@ provenance:
       its subjects are the files of the image.
   type: str
   returned: when O(state=present)
+preflight:
+  description:
+    - Each ELF file in the image, in the order of their paths.
+    - The same report lies in C(preflight.json) beside the image.
+  type: list
+  elements: dict
+  returned: when O(state=present) and unless O(preflight=off)
+  contains:
+    path:
+      description: Where it is in the image.
+      type: str
+    role:
+      description:
+        - V(program) is what O(argv) runs, or the interpreter of that script; V(linked) is what it
+          is linked with, directly or not; V(library) another library, which may be loaded while
+          the program runs; V(other) another program, which a guest never starts.
+      type: str
+    linked:
+      description: The libraries that it names itself.
+      type: list
+      elements: str
+    missing:
+      description:
+        - Functions that lead to missing calls, those in O(preflight_allow) too; C(function),
+          C(library) that it comes from (null for one inside a static program, empty when no
+          library has it), C(calls).
+      type: list
+      elements: dict
+    note:
+      description: Why nothing can be told of it, if so.
+      type: str
 size:
   description: Size of the EROFS image in bytes, null when it is not there yet.
   type: int
@@ -289,92 +331,17 @@ container:
       type: dict
 """
 
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kiln.unikernel.plugins.module_utils import (
-    _app,
-    _base,
-    _bom,
-    _disks,
-    _elf,
-    _image,
-    _ova,
-    _provenance,
-)
-from ansible_collections.kiln.unikernel.plugins.module_utils._diff import diff
-from ansible_collections.kiln.unikernel.plugins.module_utils._image_options import (
-    ARGUMENT_SPEC,
-    make_spec,
-)
+from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _elf, _image_module
+from ansible_collections.kiln.unikernel.plugins.module_utils._image_options import ARGUMENT_SPEC
 from ansible_collections.kiln.unikernel.plugins.module_utils._module import run_module
-from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store, by_products
-
-
-def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
-    """Plans the bake and carries the plan out; in check mode all but the packing is done."""
-    spec = make_spec(module.params)
-    if spec.disk and spec.disk.schemas and not _ova.HAS_XMLSCHEMA:
-        module.fail_json(msg=missing_required_lib("xmlschema", reason="for ovf_schema"))
-    app = spec.app
-    with by_products(store, module.check_mode) as work:
-        plan = _image.make_plan(spec, store, work)
-        if plan.bake:
-            with _image.staged(plan, spec, store, work) as ready:
-                app = ready.app
-                for text in ready.warnings:
-                    module.warn(text)
-                if not module.check_mode:
-                    _image.carry_out(plan, spec, store, ready)
-        elif spec.disk:
-            _disks.check_schemas(spec.disk, store.folder(_image.KIND, plan.digest))
-        if plan.changed and not plan.bake and not module.check_mode:
-            _image.carry_out(plan, spec, store, None)
-    folder = store.folder(_image.KIND, plan.digest)
-    manifest = store.manifest(_image.KIND, plan.digest) or {}
-    app = manifest.get("app", app)
-    root = folder / _image.ROOT
-    result = {
-        "changed": plan.changed,
-        "diff": diff(f"image {spec.name}", plan.before, plan.after),
-        "digest": plan.digest,
-        "content_digest": manifest.get("content"),
-        "root": str(root),
-        "sbom": {"cyclonedx": str(folder / _bom.CYCLONEDX), "spdx": str(folder / _bom.SPDX)},
-        "provenance": str(folder / _provenance.FILE),
-        "size": root.stat().st_size if root.is_file() else None,
-        "packages": plan.lock.as_json()["packages"],
-        "app": app,
-        "container": _base.container(spec.base),
-    }
-    return result | (_disks.paths(spec.disk, folder) if spec.disk else {})
-
-
-def absent(module: AnsibleModule, store: Store) -> dict[str, Any]:
-    """Takes the image of this name out of the store."""
-    name = module.params["name"]
-    digest = store.current(_image.KIND, name)
-    if digest and not module.check_mode:
-        store.remove(_image.KIND, digest)
-    before = {"digest": digest} if digest else {}
-    return {"changed": digest is not None, "diff": diff(f"image {name}", before, {})}
-
-
-def body(module: AnsibleModule, store: Store) -> dict[str, Any]:
-    """Chooses by state."""
-    return present(module, store) if module.params["state"] == "present" else absent(module, store)
 
 
 def main() -> None:
     """Runs the module."""
     run_module(
-        body,
+        _image_module.body,
         ARGUMENT_SPEC,
-        {
-            "jsonschema": _app.HAS_JSONSCHEMA,
-            "pyelftools": _elf.HAS_ELFTOOLS,
-            **_bom.missing_libraries(),
-        },
+        {"jsonschema": _app.HAS_JSONSCHEMA, "pyelftools": _elf.HAS_ELFTOOLS},
         required_if=[("state", "present", ("argv", "oci"), True)],
     )
 

@@ -243,6 +243,26 @@ def test_two_bakes_have_the_same_papers(spec, tmp_path):
         assert str(tmp_path) not in text, "no path of the machine that baked"
 
 
+@pytest.mark.parametrize("bills", [(), ("spdx",)])
+def test_bills_that_are_not_wanted_are_not_written_and_change_no_byte(spec, tmp_path, bills):
+    whole, part = Store(tmp_path / "whole"), Store(tmp_path / "part")
+    full, bare = bake(spec, whole), bake(replace(spec, sbom=bills), part)
+    there = sorted(path.name for path in bare.glob("sbom.*"))
+    assert there == [_bom.FILES[each] for each in bills]
+    assert sorted(_provenance.check(bare)) == ["disk.raw", "disk.vdi", "root.erofs", *there]
+    assert bare.name != full.name, "an image that lacks its bills is not taken for one with them"
+    for name in ("root.erofs", "disk.raw"):
+        assert digest_file(bare / name) == digest_file(full / name)
+    assert not _image.make_plan(replace(spec, sbom=bills), part, part).changed
+
+
+def test_a_library_that_is_missing_is_named_by_what_needs_it(monkeypatch):
+    assert _bom.missing_libraries(_bom.FILES) == {}
+    monkeypatch.setattr(_bom.importlib.util, "find_spec", lambda _name: None)
+    assert _bom.missing_libraries(["spdx"]) == {"spdx": "spdx-tools"}
+    assert _bom.missing_libraries([]) == {}
+
+
 @pytest.mark.parametrize("name", ["root.erofs", "disk.raw", "sbom.cdx.json"])
 def test_a_changed_file_does_not_pass_its_statement(spec, store_path, name):
     folder = bake(spec, Store(store_path))
