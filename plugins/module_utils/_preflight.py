@@ -39,6 +39,7 @@ MODES = ("warn", "fail", "off")
 # Raise when the same files begin to give another report.
 _VERSION = 1
 _SHOWN = 4
+_PROCESSES = ("execve", "fork", "vfork")
 
 # Functions of C libraries (and, with a dot, of Go) that are not named as the calls they lead to.
 _LEADS_TO = {
@@ -185,15 +186,18 @@ def sentence(report: list[Looked], program: str, allow: list[str]) -> str:
         role: [item for item in report if item.role == role and left[item.path]]
         for role in ("program", "linked", "library")
     }
-    parts = [f"{program} {_can(left[item.path])}" for item in by_role["program"]]
-    parts += _libraries("linked with it", by_role["linked"], left)
-    parts += _libraries("which it could load", by_role["library"], left)
+    parts = [_can(left[item.path]) for item in by_role["program"]]
+    for how, role in (("is linked with", "linked"), ("could load", "library")):
+        named = [_named(item, left[item.path]) for item in by_role[role]]
+        parts += [f"{how} {_some(named)}"] if named else []
     if not parts:
         return ""
-    calls = sorted({call for each in left.values() for item in each for call in item.calls})
+    calls = {call for each in left.values() for item in each for call in item.calls}
+    # What a reader knows first.
+    shown = sorted(calls, key=lambda call: (call not in _PROCESSES, call))
     return (
-        f"preflight: {'; '.join(parts)}. A Kiln guest has no {', '.join(calls)}: what needs them "
-        "fails with ENOSYS, the rest works."
+        f"preflight: {program} {'; '.join(parts)}. A Kiln guest has no {_some(shown)}: what needs "
+        "them fails with ENOSYS, the rest works."
     )
 
 
@@ -214,14 +218,8 @@ def _can(imports: list[Import]) -> str:
     return " and ".join(way.format(_some(names)) for way, names in sorted(ways.items()))
 
 
-def _libraries(how: str, items: list[Looked], left: dict[str, list[Import]]) -> list[str]:
-    if not items:
-        return []
-    names = [
-        f"{Path(item.path).name} ({_some([each.function for each in left[item.path]])})"
-        for item in items
-    ]
-    return [f"{_some(names)}, {how}, {'does' if len(names) == 1 else 'do'} likewise"]
+def _named(item: Looked, imports: list[Import]) -> str:
+    return f"{Path(item.path).name} ({_some([each.function for each in imports])})"
 
 
 def _some(names: list[str]) -> str:

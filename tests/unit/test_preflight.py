@@ -86,9 +86,9 @@ def test_a_program_its_libraries_and_others(tmp_path):
     assert functions_of(program) == [("execl", "libc.so.6"), ("fork", "libc.so.6")]
     assert functions_of(looked(report, "/usr/lib/libqueue.so")) == [("msgget", "libc.so.6")]
     assert _preflight.sentence(report, "/bin/forks", []) == (
-        "preflight: /bin/forks imports execl, fork of libc.so.6; libqueue.so (msgget), linked with "
-        "it, does likewise; in.so (execl, fork), which it could load, does likewise. A Kiln guest "
-        "has no execve, fork, msgget: what needs them fails with ENOSYS, the rest works."
+        "preflight: /bin/forks imports execl, fork of libc.so.6; is linked with libqueue.so "
+        "(msgget); could load in.so (execl, fork). A Kiln guest has no execve, fork, msgget: what "
+        "needs them fails with ENOSYS, the rest works."
     )
 
 
