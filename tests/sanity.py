@@ -155,7 +155,7 @@ def main() -> int:
     """Copies, then hands over."""
     base = base_folder()
     what, words = sys.argv[1], [word for word in sys.argv[2:] if not word.startswith("-")]
-    more = {"units": ("kernel-src/",), "integration": RUNNER}.get(what, ())
+    more = {"units": ("kernel-src/", "tools/absent_calls"), "integration": RUNNER}.get(what, ())
     tree = base / ("units" if what == "units" else "rest") / "ansible_collections/kiln/unikernel"
     tree.mkdir(parents=True, exist_ok=True)
     copy(tree, listed(more))
