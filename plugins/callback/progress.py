@@ -2,14 +2,14 @@
 # BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
 # It is a plugin of ansible-core, which is under the
 # GNU General Public License v3.0+ (https://www.gnu.org/licenses/gpl-3.0.txt).
-"""Shows how far long uploads are."""
+"""Shows how far long uploads and imports are."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: progress
 type: aggregate
-short_description: Show how far long uploads are
+short_description: Show how far long uploads and imports are
 version_added: 0.2.0
 author: The Kiln authors (@kiln-unikernel)
 description:

@@ -23,6 +23,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
     PublishError,
     at_once,
 )
+from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_listen import Course, listen
 
 OLDEST = (7, 0)
 NOTES = "kiln/"
@@ -152,22 +153,15 @@ class VBox:
             )
         return text
 
-    def call(self, *words: str, doing: str) -> str:
-        """Runs VBoxManage; what it printed on its standard output. `doing` is for the sentence."""
+    def call(self, *words: str, doing: str, course: Course | None = None) -> str:
+        """Runs VBoxManage; what it printed on its standard output.
+
+        `doing` is for the sentence; `course` hears how far a long call is.
+        """
         self.deadline.check(doing)
+        quiet = [] if words == ("--version",) else ["-q"]
         try:
-            done = subprocess.run(
-                [self._program, "-q", *words]
-                if words != ("--version",)
-                else [self._program, *words],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                env=dict(os.environ, LC_ALL="C.UTF-8"),
-                timeout=self.deadline.left(),
-            )
+            done = self._run([self._program, *quiet, *words], course)
         except subprocess.TimeoutExpired:
             self.deadline.check(doing)
             raise AssertionError("unreachable") from None
@@ -179,6 +173,21 @@ class VBox:
         if done.returncode != 0:
             raise explain(done.stderr + "\n" + done.stdout, doing)
         return done.stdout
+
+    def _run(self, command: list[str], course: Course | None) -> subprocess.CompletedProcess[str]:
+        env = dict(os.environ, LC_ALL="C.UTF-8")
+        if course:
+            return listen(command, env, self.deadline.left(), course)
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env=env,
+            timeout=self.deadline.left(),
+        )
 
     def when_free(self, *words: str, doing: str) -> str:
         """The same for a VM that a client which is gone may still be holding."""

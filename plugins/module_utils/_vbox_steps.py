@@ -36,6 +36,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_images import
     images_of,
     tags_text,
 )
+from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_listen import Course
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_package import Package
 
 _OS_TYPE = "Linux26_64"
@@ -190,7 +191,9 @@ class Publisher(Remover):
     def _import_ova(self, name: str) -> None:
         words = ("--vsys", "0", "--vmname", name, "--basefolder", str(self._folder))
         doing = f"importing {self._package.path}"
-        self.vbox.call("import", str(self._package.path), *words, doing=doing)
+        self.vbox.call(
+            "import", str(self._package.path), *words, doing=doing, course=self._course()
+        )
 
     def _import_disk(self, name: str) -> None:
         words = ("--name", name, "--ostype", _OS_TYPE, "--basefolder", str(self._folder))
@@ -202,18 +205,25 @@ class Publisher(Remover):
         add_controller(self.vbox, name, controller)
         attach(self.vbox, name, disk)
 
+    def _course(self, target: Path | None = None) -> Course:
+        """Tells how far the import is; by the size of what is written where there is a `target`."""
+        path = self._package.path
+        state = path.stat()
+        total = state.st_size if target is None else min(state.st_size, state.st_blocks * 512)
+        return Course(f"{path.name} to VirtualBox", total, target)
+
     def _copy_disk(self, disk: Path) -> None:
         """Copies the content into a VDI; VirtualBox keeps no memory of the file it came from."""
         path = self._package.path
         doing = f"importing {path}"
         if self._package.kind == "raw":
             raw = (str(path), str(disk), "--format", "VDI")
-            self.vbox.call("convertfromraw", *raw, doing=doing)
+            self.vbox.call("convertfromraw", *raw, doing=doing, course=self._course(disk))
             return
         known = any(item.path == str(path) for item in self.vbox.media())
         try:
             words = ("disk", str(path), str(disk), "--format", "VDI")
-            self.vbox.call("clonemedium", *words, doing=doing)
+            self.vbox.call("clonemedium", *words, doing=doing, course=self._course())
         finally:
             if not known and any(item.path == str(path) for item in self.vbox.media()):
                 self.vbox.call("closemedium", "disk", str(path), doing=f"forgetting {path}")
