@@ -61,6 +61,8 @@ def wanted_of(params: dict[str, Any], image: Scan) -> Wanted:
         raise PublishError(
             f"volume_size is {size} GiB, and the image needs {image.gibibytes}; make it larger."
         )
+    if params["parallel"] < 1:
+        raise PublishError(f"`parallel` is 1 or more, not {params['parallel']}.")
     if params["tpm"] and params["boot_mode"] != "uefi":
         raise PublishError("A TPM needs boot_mode uefi; EC2 has none for other images.")
     return Wanted(

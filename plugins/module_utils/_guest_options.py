@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError
+
 _FORWARD = {
     "guest": {"type": "int", "required": True},
     "host": {"type": "int", "default": 0},
@@ -25,3 +27,9 @@ GUEST_SPEC: dict[str, Any] = {
     "wait_for": {"type": "dict", "options": _WAIT_FOR},
     "stop_timeout": {"type": "int", "default": 10},
 }
+
+
+def check_wait(wait_for: dict[str, Any] | None, forwards: list[dict[str, Any]]) -> None:
+    """Fails when the port to wait for leads nowhere."""
+    if wait_for and wait_for["port"] not in [item["guest"] for item in forwards]:
+        raise KilnError(f"The guest's port {wait_for['port']}, to wait for, is not in `forwards`.")

@@ -150,6 +150,8 @@ def disk_spec(params: dict[str, Any]) -> _disks.DiskSpec | None:
         raise KilnError(
             f"The formats {', '.join(formats)} need `kernel`, the path of a built kiln.elf."
         )
+    if params["data_size"] < 0:
+        raise KilnError(f"`data_size` is a number of bytes, 0 for none, not {params['data_size']}.")
     return _disks.DiskSpec(
         kernel=Path(params["kernel"]),
         formats=formats,

@@ -11,6 +11,7 @@ Progress goes to a file that the callback plugin kiln.unikernel.progress reads; 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -170,7 +171,8 @@ class Progress:
     """Tells how far a long step is, in a file that whoever has started the play may read.
 
     Each line is a JSON object: `label`, `done`, `total` (bytes) and `finished`. The folder is named
-    by KILN_PROGRESS; without it nothing is written. A line at most each tenth of a second.
+    by KILN_PROGRESS; without it nothing is written. A line at most each tenth of a second. Where it
+    cannot be written, it is not: what is told of goes on.
     """
 
     def __init__(self, label: str, total: int, folder: str | None = None) -> None:
@@ -182,7 +184,8 @@ class Progress:
         if place and Path(place).is_dir():
             name = re.sub(r"\W+", "-", label)
             path = Path(place) / f"{os.getpid()}-{name}-{id(self):x}.jsonl"
-            self._stream = path.open("a", encoding="utf-8")
+            with contextlib.suppress(OSError):
+                self._stream = path.open("a", encoding="utf-8")
             self._write(False)
 
     def advance(self, count: int) -> None:
@@ -197,14 +200,16 @@ class Progress:
         with self._lock:
             if self._stream:
                 self._write(True)
-                self._stream.close()
+                with contextlib.suppress(OSError):
+                    self._stream.close()
                 self._stream = None
 
     def _write(self, finished: bool) -> None:
         self._last = time.monotonic()
         if self._stream:
-            self._stream.write(json.dumps(self._facts | {"finished": finished}) + "\n")
-            self._stream.flush()
+            with contextlib.suppress(OSError):
+                self._stream.write(json.dumps(self._facts | {"finished": finished}) + "\n")
+                self._stream.flush()
 
 
 def parse_age(text: str) -> float:

@@ -143,7 +143,9 @@ instance:
       type: str
 """
 
+import contextlib
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._diff import diff
 from ansible_collections.kiln.unikernel.plugins.module_utils._guest_options import (
     GUEST_SPEC,
     STATES,
+    check_wait,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._instance import Instance
 from ansible_collections.kiln.unikernel.plugins.module_utils._module import run_module
@@ -167,6 +170,9 @@ def machine_of(params: dict[str, Any]) -> _qemu.Machine:
     """The machine that the options describe."""
     if params["kernel"] is None and (params["cmdline"] or params["argv"]):
         raise KilnError("cmdline and argv are for a guest with `kernel`; a disk brings its own.")
+    if params["cpus"] < 1:
+        raise KilnError(f"A guest has at least one of `cpus`, not {params['cpus']}.")
+    check_wait(params["wait_for"], params["forwards"])
     return _qemu.Machine(
         image=Path(params["image"]).absolute(),
         kernel=Path(params["kernel"]).absolute() if params["kernel"] else None,
@@ -214,22 +220,35 @@ def body(module: AnsibleModule, store: Store) -> dict[str, Any]:
         raise KilnError(f"'{params['name']}' cannot be the name of a guest.")
     guest = Instance(params["name"], store)
     if params["state"] == "absent":
-        plan = guest.plan_absent()
-        if not module.check_mode:
-            for step in plan.steps:
-                guest.stop(params["stop_timeout"]) if step == "stop" else guest.remove()
-        return result(guest, plan)
+        return absent(module, guest)
     machine = machine_of(params)
     with by_products(store, module.check_mode, (_accel.ANSWER,)) as answers:
         accel = _accel.choose(params["accel"], _qemu.program(), answers)
     if accel == "tcg" and params["accel"] == "auto":
         module.debug("KVM does not run a guest here; using QEMU's emulator")
     definition = _instance.define(machine, accel, module.check_mode)
-    plan = guest.plan(params["state"], definition)
-    if not module.check_mode:
-        with store.lock(f"instance-{guest.name}"):
+    with alone(module, guest):
+        plan = guest.plan(params["state"], definition)
+        if not module.check_mode:
             carry_out(guest, plan, machine, params)
-    return result(guest, plan)
+        return result(guest, plan)
+
+
+def absent(module: AnsibleModule, guest: Instance) -> dict[str, Any]:
+    """Stops and forgets."""
+    with alone(module, guest):
+        plan = guest.plan_absent()
+        if not module.check_mode:
+            for step in plan.steps:
+                guest.stop(module.params["stop_timeout"]) if step == "stop" else guest.remove()
+        return result(guest, plan)
+
+
+def alone(module: AnsibleModule, guest: Instance) -> AbstractContextManager[None]:
+    """One run at a time for a guest, so that what was planned is still so when it is done."""
+    if module.check_mode:
+        return contextlib.nullcontext()
+    return guest.store.lock(f"instance-{guest.name}")
 
 
 def result(guest: Instance, plan: _instance.InstancePlan) -> dict[str, Any]:

@@ -35,7 +35,7 @@ options:
   source:
     description:
       - Folder of the kernel's sources on the machine that builds.
-      - The role M(kiln.unikernel.kernel) passes the sources that the collection brings.
+      - The role P(kiln.unikernel.kernel#role) passes the sources that the collection brings.
       - Required when O(state=present).
     type: path
   debug:

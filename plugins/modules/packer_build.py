@@ -246,7 +246,8 @@ def body(module: AnsibleModule, store: Store) -> dict[str, Any]:  # noqa: ARG001
     digest = _packer.digest_of(facts)
     manifest = folder / params["manifest"] if params["manifest"] else None
     before = _packer.read_manifest(manifest, folder) if manifest else _packer.Built()
-    packer = _packer.Packer(params["executable"], folder, params["environment"], params["timeout"])
+    env = {key: str(value) for key, value in params["environment"].items()}
+    packer = _packer.Packer(params["executable"], folder, env, params["timeout"])
     changed = params["state"] == "built" and not before.whole(digest)
     if changed or params["state"] == "validated":
         validate(packer, template, digest, params["force"])

@@ -177,6 +177,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils import _vbox_run, _
 from ansible_collections.kiln.unikernel.plugins.module_utils._guest_options import (
     GUEST_SPEC,
     STATES,
+    check_wait,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import PublishError, result_of
 from ansible_collections.kiln.unikernel.plugins.module_utils._qemu import Forward, guest_memory
@@ -199,12 +200,9 @@ def wanted_of(
         )
     if params["cpus"] is not None and params["cpus"] < 1:
         raise PublishError("cpus is 1 or more.")
-    ports = [item["guest"] for item in params["forwards"]]
-    if params["wait_for"] and params["wait_for"]["port"] not in ports:
-        port = params["wait_for"]["port"]
-        raise PublishError(f"The guest's port {port}, to wait for, is not in `forwards`.")
     if params["state"] == "absent":
         return _vbox_vms.Wanted(params["name"])
+    check_wait(params["wait_for"], params["forwards"])
     if params["network"] == "none" and params["forwards"]:
         raise PublishError("Forwards need a network; leave `network` at nat.")
     console = params["console"] or store.path / "virtualbox" / f"{params['name']}.log"

@@ -132,7 +132,7 @@ def test_some_builds_only(folder):
 
 
 def test_secrets_are_nowhere(folder):
-    done = folder.packer(secrets={"secret": "hunter2"}, environment={"GIVEN": "given"})
+    done = folder.packer(secrets={"secret": "hunter2"}, environment={"GIVEN": "given", "NUMBER": 7})
     assert folder.text() == "one [] given\n"
     assert (folder.path / "a.secret").read_text() == "hunter2"
     assert "hunter2" not in json.dumps(done)

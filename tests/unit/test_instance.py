@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import importlib
 import os
 import socket
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.kiln.unikernel.plugins.module_utils import _accel, _instance, _qemu
@@ -15,6 +17,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._instance import In
 from ansible_collections.kiln.unikernel.plugins.module_utils._knock import Knock
 from ansible_collections.kiln.unikernel.plugins.module_utils._qemu import Forward, Machine, Places
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError, Store
+from ansible_collections.kiln.unikernel.plugins.modules import instance
 
 MIB = 1 << 20
 TOP = Path(__file__).resolve().parents[2]
@@ -146,6 +149,44 @@ def test_a_kernel_that_is_none_is_refused_by_name(machine):
     machine.kernel.write_text("not a kernel")
     with pytest.raises(KilnError, match=f"{machine.kernel} is no kernel: it is not an ELF file"):
         _instance.define(machine, "tcg", check_mode=False)
+
+
+def params_of(machine, **more):
+    options = {"image": machine.image, "kernel": machine.kernel, "memory": "64M", "cpus": 1}
+    rest = {"forwards": [], "network": "user", "cmdline": "", "argv": [], "wait_for": None}
+    return options | rest | more
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"cpus": 0}, "at least one of `cpus`, not 0"),
+        ({"wait_for": {"port": 80}}, "port 80, to wait for, is not in `forwards`"),
+        ({"kernel": None, "argv": ["x"]}, "for a guest with `kernel`"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_check_mode_too(machine, change, says):
+    assert instance.machine_of(params_of(machine)).cpus == 1
+    with pytest.raises(KilnError, match=says):
+        instance.machine_of(params_of(machine, **change))
+
+
+def test_a_plan_is_made_when_no_other_run_can_change_what_it_found(guest, monkeypatch):
+    """Else two plays at a time would both find no guest, and both start one."""
+    held = []
+
+    def plan():
+        with (guest.store.path / f"locks/instance-{guest.name}").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held.append(True)
+        return _instance.InstancePlan([], {}, {})
+
+    monkeypatch.setattr(guest, "plan_absent", plan)
+    module = SimpleNamespace(check_mode=False, params={"stop_timeout": 0})
+    assert not instance.absent(module, guest)["changed"]
+    assert held == [True]
 
 
 @pytest.mark.parametrize("missing", ["image", "kernel"])

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
+import io
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from ansible_collections.kiln.unikernel.plugins.module_utils import _blocks
@@ -9,6 +12,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
     Deadline,
     Patience,
     Plan,
+    Progress,
     PublishError,
     Step,
     at_once,
@@ -125,3 +129,15 @@ def test_a_file_that_changes_is_noticed(tmp_path):
     os.utime(path, ns=(1, 1))
     with pytest.raises(PublishError, match="has changed while"):
         found.check_unchanged()
+
+
+def test_progress_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch):
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", lambda *_args, **_more: Full())
+    progress = Progress("x", 10, str(tmp_path))
+    progress.advance(5)
+    progress.finish()
+    assert progress._facts["done"] == 5
