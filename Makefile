@@ -38,9 +38,10 @@ test-all: ## All tests, the long ones too
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py --all $(PARTS)
 
-test-publish: rigs ## All tests of publishing
+test-publish: rigs ## All tests of publishing, the long ones too
 	@$(cd) tools/setup test
-	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox virtualbox-long vsphere vsphere-long pipeline
+	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox virtualbox-long vsphere vsphere-long \
+	    pipeline packer molecule
 
 rigs: ## Build, once, what publishing is tested against (vCenter simulator; VirtualBox, as root)
 	@$(cd) tools/setup rigs

@@ -1,0 +1,76 @@
+"""Every module and role has what this collection asks of each, and a test that runs it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+TOP = Path(__file__).resolve().parents[2]
+MODULES = sorted(path.stem for path in (TOP / "plugins/modules").glob("*.py"))
+ROLES = sorted(path.name for path in (TOP / "roles").iterdir())
+SCENARIOS = TOP / "extensions/molecule"
+
+
+def texts(module: str) -> dict[str, str]:
+    """DOCUMENTATION, EXAMPLES and RETURN."""
+    source = (TOP / f"plugins/modules/{module}.py").read_text(encoding="utf-8")
+    return {
+        getattr(node.targets[0], "id", ""): str(ast.literal_eval(node.value))
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_says_what_it_does(module):
+    found = texts(module)
+    assert yaml.safe_load(found["EXAMPLES"])
+    assert yaml.safe_load(found["RETURN"])
+    described = yaml.safe_load(found["DOCUMENTATION"])
+    words = set(described.get("attributes") or {})
+    for fragment in described["extends_documentation_fragment"]:
+        if fragment.startswith("kiln.unikernel."):
+            words |= attributes(fragment.removeprefix("kiln.unikernel."))
+    assert {"check_mode", "diff_mode", "idempotent"} <= words
+
+
+def attributes(fragment: str) -> set[str]:
+    """Those that a fragment of the documentation describes."""
+    name, _, part = fragment.partition(".")
+    source = (TOP / f"plugins/doc_fragments/{name}.py").read_text(encoding="utf-8")
+    wanted = (part or "documentation").upper()
+    (text,) = re.findall(rf'^    {wanted} = r"""\n(.*?)"""', source, re.DOTALL | re.MULTILINE)
+    return set(yaml.safe_load(text).get("attributes") or {})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_of_a_module_are_run(module):
+    """By tests/examples, or by the tests of what it talks to."""
+    order = (TOP / "tests/examples/test_examples.py").read_text()
+    (listed,) = re.findall(r"^ORDER = \((.*?)\)", order, re.DOTALL | re.MULTILINE)
+    runs = (f'tasks("{module}")', f"{module}.EXAMPLES")
+    tests = [*(TOP / "tests/publish").glob("*.py"), *(TOP / "tests/packer").glob("*.py")]
+    assert f'"{module}"' in listed or any(
+        word in path.read_text() for path in tests for word in runs
+    )
+
+
+def test_all_modules_are_in_the_action_group():
+    groups = yaml.safe_load((TOP / "meta/runtime.yml").read_text())["action_groups"]
+    listed = {name for group in groups.values() for name in group if isinstance(name, str)}
+    assert {name.rpartition(".")[2] for name in listed} == set(MODULES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_is_described_and_tested(role):
+    assert (TOP / f"roles/{role}/meta/argument_specs.yml").is_file()
+    shared = yaml.safe_load((SCENARIOS / "config.yml").read_text())
+    own = yaml.safe_load((SCENARIOS / role / "molecule.yml").read_text()) or {}
+    steps = own.get("scenario", shared["scenario"])["test_sequence"]
+    assert [step for step in steps if step in ("converge", "idempotence", "verify")] == [
+        "converge", "idempotence", "verify",
+    ]  # fmt: skip
