@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,8 +26,8 @@ from elves import make_elf  # noqa: E402
 
 # In the order in which a person would come to them: each may use what the ones before it made.
 ORDER = (
-    "kernel", "kernel_info", "image", "image_info", "image_signature", "image_verify",
-    "instance", "instance_info",
+    "kernel", "kernel_info", "java_runtime", "image", "image_info", "image_signature",
+    "image_verify", "instance", "instance_info",
 )  # fmt: skip
 # Publishers talk to a server, which there is none of here; tests/packer runs those with Packer.
 PUBLISHERS = ("ec2_", "vsphere_", "virtualbox_", "packer_")
@@ -62,6 +63,8 @@ def free_port() -> int:
 def lay_out(folder: Path) -> None:
     """What the examples find on the machine."""
     (folder / "build").mkdir()
+    (folder / "playbooks/files").mkdir(parents=True)
+    shutil.copy(TOP / "playbooks/files/Web.java", folder / "playbooks/files")
     program = folder / "hello.c"
     program.write_text("int main(void) { return 0; }\n", encoding="ascii")
     subprocess.run(["gcc", "-o", folder / "build/hello", program], check=True)
