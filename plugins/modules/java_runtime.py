@@ -171,7 +171,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kiln.unikernel.plugins.module_utils import _java
-from ansible_collections.kiln.unikernel.plugins.module_utils._module import diff, run_module
+from ansible_collections.kiln.unikernel.plugins.module_utils._diff import diff
+from ansible_collections.kiln.unikernel.plugins.module_utils._module import run_module
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store, by_products
 
 ARGUMENT_SPEC: dict[str, Any] = {
