@@ -242,7 +242,8 @@ result<i64> receive_message(const held_socket& held, user_message& header, u32 f
         header.name_size = static_cast<i32>(message.address.size);
     }
     TRY(write_control(message, header, flags));
-    header.flags = message.flags;
+    // Linux hands this one flag of the call back.
+    header.flags = message.flags | (flags & message_flag::close_on_exec);
     return static_cast<i64>(got);
 }
 

@@ -20,6 +20,7 @@ int main(void) {
     memset(space, 0, sizeof space);
     message.msg_controllen = sizeof space;
     CALL(recvmsg(s[1], &message, MSG_CMSG_CLOEXEC));
+    IS(message.msg_flags == MSG_CMSG_CLOEXEC);
     head = CMSG_FIRSTHDR(&message);
     IS(head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(8));
     int got[2];
