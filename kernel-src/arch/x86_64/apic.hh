@@ -5,10 +5,10 @@
 
 namespace kiln {
 
-// Vectors of our own, above all that devices get.
+// Vectors of our own, above all that devices get. Of those of the two 8259s nothing is wanted.
 namespace interrupt_vector {
-inline constexpr u8 first_device = 0x30, last_device = 0xdf, timer = 0xe0, reschedule = 0xe1,
-                    flush_tlb = 0xe2, spurious = 0xff;
+inline constexpr u8 legacy = 0x20, first_device = 0x30, last_device = 0xdf, timer = 0xe0,
+                    reschedule = 0xe1, flush_tlb = 0xe2, spurious = 0xff;
 }
 
 // Finds and maps the APIC (x2APIC where the CPU is in it or can be). Once, before cpu_apic_start.

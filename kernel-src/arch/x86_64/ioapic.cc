@@ -4,6 +4,7 @@
 // Lock: `registers_lock`, innermost; the index and data registers are one resource.
 #include "arch/x86_64/ioapic.hh"
 
+#include "arch/x86_64/apic.hh"
 #include "arch/x86_64/interrupts.hh"
 #include "arch/x86_64/paging.hh"
 #include "arch/x86_64/ports.hh"
@@ -16,7 +17,6 @@ namespace {
 constexpr u32 version_register = 1, first_redirection = 0x10;
 constexpr u32 active_low_bit = 1u << 13, level_bit = 1u << 15, masked_bit = 1u << 16;
 constexpr usize data_offset = 0x10;
-constexpr u16 pic1_mask_port = 0x21, pic2_mask_port = 0xa1;
 
 struct io_apic {
     volatile u32* registers = nullptr;
@@ -59,11 +59,28 @@ result<void> take_io_apic(const acpi::io_apic_entry& entry) {
 
 }  // namespace
 
-// Inputs come out of reset masked, and firmware leaves them so or routed to the legacy controller,
-// which is masked here: so nothing is written to those that nobody uses.
+// The words that set up an 8259 (8259A data sheet, "initialization command words"): edges, cascaded,
+// its first vector, where the other one is wired, 8086 mode; then everything masked.
+void silence_legacy_controllers() {
+    struct controller {
+        u16 port;
+        u8 vector;
+        u8 wiring;
+    };
+    for (const auto& each : {controller{0x20, interrupt_vector::legacy, 1u << 2},
+                             controller{0xa0, interrupt_vector::legacy + 8, 2}}) {
+        const u16 data = each.port + 1;
+        out8(each.port, 0x11);
+        out8(data, each.vector);
+        out8(data, each.wiring);
+        out8(data, 0x01);
+        out8(data, 0xff);
+    }
+}
+
+// Inputs come out of reset masked, and firmware leaves them so or routed to the legacy controllers,
+// which are masked: so nothing is written to those that nobody uses.
 result<void> io_apic_init() {
-    out8(pic1_mask_port, 0xff);
-    out8(pic2_mask_port, 0xff);
     const auto& madt = acpi::tables().madt;
     for (u32 i = 0; i < madt.io_apic_total; ++i) {
         TRY(take_io_apic(madt.io_apic[i]));

@@ -6,6 +6,7 @@
 #include "arch/x86_64/clock.hh"
 #include "arch/x86_64/cpu.hh"
 #include "arch/x86_64/hypervisor.hh"
+#include "arch/x86_64/ioapic.hh"
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/smp.hh"
 #include "arch/x86_64/vector_routines.hh"
@@ -42,6 +43,7 @@ extern "C" [[noreturn]] void start_first_cpu(u64 start_info) {
     clock_init();
     start_other_cpus();
     emulator_drops_fences = on_emulator() && cpu_count() == 1;
+    silence_legacy_controllers();
     enable_interrupts();
     start_init_thread(information);
     run_idle();
