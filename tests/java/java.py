@@ -118,6 +118,30 @@ def started(baked: Baked, options: list[str], words: list[str]) -> Iterator[subp
                 tool.send_signal(signal.SIGTERM)
 
 
+def dump(baked: Baked) -> str:
+    """SIGQUIT prints the threads and changes nothing."""
+    with started(baked, ["--smp", "2"], ["-Xmx32m", "Probe", "wait"]) as tool:
+        assert tool.stdout
+        if tool.stdout.readline() != "ready\n":
+            raise WrongError(f"no start: {tool.communicate()}")
+        tool.send_signal(signal.SIGQUIT)
+        told = ""
+        while not told.endswith("\n\n") or "JNI global refs" not in told:
+            line = tool.stdout.readline()
+            if not line:
+                raise WrongError(f"the dump ends early: {told}")
+            told += line
+        rest, errors = tool.communicate("\n")
+    wanted = ["Full thread dump OpenJDK", '"main"', '"waits for ever" ', "in Object.wait()"]
+    missing = [text for text in wanted if text not in told]
+    # The heap's figures follow the threads.
+    if missing or tool.returncode != 0 or "wait: read 10\n" not in rest:
+        raise WrongError(
+            f"missing {missing}, then {rest!r}, status {tool.returncode}\n{told}{errors}"
+        )
+    return f"{told.count('tid=')} threads told"
+
+
 def web(baked: Baked) -> str:
     """A web server, eight clients on kept connections, a heap that is collected meanwhile."""
     port = free_port()
@@ -157,6 +181,7 @@ QUICK: dict[str, Case] = {
     "faults": faults,
     "machine": machine,
     "g1": pressure("G1"),
+    "dump": dump,
     "web": web,
 }
 LONG: dict[str, Case] = {

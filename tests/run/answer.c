@@ -95,6 +95,23 @@ static int serve(int family, int count, char **ports) {
     }
 }
 
+static void on_quit(int number) {
+    (void)number;
+    write(1, "quit\n", 5);
+}
+
+// Until a second SIGQUIT, idle or not.
+static int be_asked(int busy) {
+    struct sigaction action = {.sa_handler = on_quit, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGQUIT, &action, NULL);
+    write(1, "ready\n", 6);
+    for (;;) {
+        if (!busy) {
+            pause();
+        }
+    }
+}
+
 int main(int count, char **words) {
     const char *what = count > 1 ? words[1] : "exit";
     const int number = count > 2 ? atoi(words[2]) : 0;
@@ -126,6 +143,9 @@ int main(int count, char **words) {
     }
     if (strcmp(what, "fall") == 0) {
         return fall((int)number);
+    }
+    if (strcmp(what, "quit") == 0) {
+        return be_asked(number);
     }
     if (strcmp(what, "errors") == 0) {
         fputs("err\n", stderr);

@@ -133,6 +133,23 @@ def test_the_whole_report_of_a_fault_arrives(root, calls):
     assert len(frames) > calls + 1
 
 
+@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.parametrize("busy", [0, 1])
+def test_a_quit_reaches_the_program(root, cpus, busy):
+    """Once it is handled; the second time it ends the program, with a report."""
+    command = [*words(root, "--smp", cpus), "--", "/bin/answer", "quit", str(busy)]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as tool:
+        assert tool.stdout.readline() == b"ready\n"
+        tool.send_signal(signal.SIGQUIT)
+        assert tool.stdout.readline() == b"quit\n"
+        tool.send_signal(signal.SIGQUIT)
+        rest, report = tool.communicate(timeout=60)
+    assert rest == b""
+    assert b"error: SIGQUIT (3) ends the program" in report
+    assert tool.returncode == 128 + signal.SIGQUIT
+
+
 def test_from_another_folder_with_a_relative_root(root):
     more = {"cwd": root.parent}
     assert run(Path(root.name), ("exit", "5"), **more).returncode == 5

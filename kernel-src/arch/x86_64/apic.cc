@@ -26,6 +26,7 @@ constexpr u32 masked = 1u << 16;
 constexpr u32 divide_by_1 = 0xb;
 constexpr u32 timer_deadline_mode = 2u << 17;
 constexpr u32 delivery_pending = 1u << 12;
+constexpr u32 only_self = 1u << 18;
 constexpr u32 all_but_self = 3u << 18;
 constexpr u32 level_assert = 1u << 14;
 
@@ -119,7 +120,14 @@ void send_to_all_others(u8 vector) {
     command(0, all_but_self | level_assert | vector);
 }
 
+void interrupt_self(u8 vector) {
+    // The shorthand stands for the destination, so a command that was interrupted between its two
+    // halves finds the other one as it left it.
+    write(reg::command_low, only_self | level_assert | vector);
+}
+
 void send_nmi_to_cpu(u32 cpu_number) {
+    cpu_block(cpu_number).nmi_asked.store(true, std::memory_order_release);
     command(apic_id_of(cpu_number), level_assert | 4u << 8);
 }
 

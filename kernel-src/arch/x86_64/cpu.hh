@@ -43,6 +43,8 @@ struct cpu {
     run_queue queue;
     tick_state tick;
     std::atomic<u32> interrupts_taken;
+    // Another CPU has sent, or will send at once, an NMI here.
+    std::atomic<bool> nmi_asked;
     // The same when the last NMI found interrupts off in the kernel, and how many did in a row.
     u32 taken_at_nmi;
     u32 nmis_in_a_row;

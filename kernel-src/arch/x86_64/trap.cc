@@ -192,6 +192,21 @@ void program_exception(trap_frame& frame) {
                        frame.error);
 }
 
+// An NMI that no CPU sent is the operator's: "inject-nmi" of QEMU, a cloud's diagnostic interrupt, a
+// button. All CPUs may get it, so the first one acts on it. No lock can be taken here, so what is to
+// be done is left to an interrupt.
+void note_foreign_nmi() {
+    cpu& me = this_cpu_block();
+    if (!me.nmi_asked.exchange(false, std::memory_order_acq_rel) && me.number == 0) {
+        interrupt_self(interrupt_vector::diagnostic);
+    }
+}
+
+void answer_operator() {
+    log_info("an NMI from outside: SIGQUIT to the program");
+    send_process_signal(signo::quit);
+}
+
 void handle_exception(trap_frame& frame) {
     if (from_program(frame) && !current_thread().is_user) {
         die(frame, read_cr2());  // a kernel thread jumped below its half
@@ -199,6 +214,7 @@ void handle_exception(trap_frame& frame) {
     if (frame.vector == exception::nmi) {
         answer_nmi();
         answer_watch(frame);
+        note_foreign_nmi();
         return;
     }
     if (from_program(frame) && (frame.rflags & flag_interrupts) == 0) {
@@ -240,6 +256,9 @@ void handle_interrupt(trap_frame& frame) {
             break;
         case interrupt_vector::flush_tlb:
             answer_flush_request();
+            break;
+        case interrupt_vector::diagnostic:
+            answer_operator();
             break;
         case interrupt_vector::spurious:
             me.in_interrupt = false;

@@ -1,5 +1,6 @@
 """Puts the parts together: options, kernel, root, QEMU, and what came of it."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -52,9 +53,10 @@ class Guest:
             "control": Recorder(on_line=self._on_event),
             "log": Recorder(copy_to=verbose),
             "console": Recorder(on_line=self._on_console, copy_to=verbose),
+            qemu.MONITOR: Recorder(),
         }
         self._errors = Recorder()
-        self._ports = {name: Port(name) for name in (*qemu.PORTS, "console")}
+        self._ports = {name: Port(name) for name in (*qemu.PORTS, "console", qemu.MONITOR)}
         self._words = words_for.command(self._ports)
 
     def _on_event(self, line: bytes) -> None:
@@ -75,6 +77,7 @@ class Guest:
         self._widen_forwards(process.pid)
         try:
             threads = self._start_streams(errors)
+            self._hand_on_quit()
             self._wait(process, begun)
         finally:
             process.stop()
@@ -95,6 +98,17 @@ class Guest:
         threads = [self._ports[name].start(work) for name, work in works.items()]
         self._ports["stdin"].start(from_descriptor(0))
         return [*threads, errors.start(self._errors)]
+
+    def _hand_on_quit(self) -> None:
+        """SIGQUIT here (Ctrl-\\ on a terminal) becomes one of the program, by way of an NMI."""
+        monitor = self._ports[qemu.MONITOR].near
+        monitor.sendall(b'{"execute": "qmp_capabilities"}\n')
+
+        def ask(_number: int, _frame: FrameType | None) -> None:
+            with contextlib.suppress(OSError):
+                monitor.sendall(b'{"execute": "inject-nmi"}\n')
+
+        signal.signal(signal.SIGQUIT, ask)
 
     def _wait(self, process: qemu.Process, begun: float) -> None:
         limit = begun + self._options.timeout if self._options.timeout else None

@@ -18,6 +18,7 @@ _MACHINE = "q35,sata=off,smbus=off,smm=off,vmport=off"
 # kernel places the devices itself.
 _QBOOT = "/usr/share/qemu/qboot.rom"
 PORTS = ("stdin", "stdout", "stderr", "log", "control")
+MONITOR = "monitor"
 _STOP_SECONDS = 2.0
 
 
@@ -41,6 +42,8 @@ def _streams(ports: dict[str, Port]) -> list[str]:
         words += ["-chardev", f"socket,id={name},fd={port.far.fileno()}"]
         if name in PORTS:
             words += ["-device", f"virtserialport,bus=serial.0,chardev={name},name=kiln.{name}"]
+        elif name == MONITOR:
+            words += ["-mon", f"chardev={name},mode=control"]
         else:
             words += ["-serial", f"chardev:{name}"]
     return words
