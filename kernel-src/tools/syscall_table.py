@@ -2,7 +2,7 @@
 """Writes docs/syscalls.md from the kernel's sources.
 
 The list of calls is kernel-src/linux/syscall_list.hh; a call is there when some source defines it by
-SYSCALL(name, ...). A comment right above the definition is taken over where it says how the call differs from
+SYSCALL(name, ...) and does more than refuse it with ENOSYS. A comment right above the definition is taken over where it says how the call differs from
 Linux ("Differs from Linux: ...").
 
     kernel-src/tools/syscall_table.py            writes the file
@@ -21,7 +21,9 @@ KERNEL = Path(__file__).resolve().parent.parent
 LIST = KERNEL / "linux" / "syscall_list.hh"
 DOCUMENT = KERNEL.parent / "docs" / "syscalls.md"
 ENTRY = re.compile(r"^KILN_SYSCALL\((\d+), (\w+)\)$", re.M)
-DEFINITION = re.compile(r"^SYSCALL\((\w+)", re.M)
+DEFINITION = re.compile(
+    r"^SYSCALL\((?P<name>\w+)(?P<refusal>[^{]*\{\n    return (?:refuse_process\(|err::nosys;))?", re.M
+)
 DIFFERENCE = re.compile(r"Differs from Linux: (.*)", re.S)
 
 HEAD = """# System calls
@@ -43,6 +45,7 @@ Signals that stop a process (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU) do nothing: the
 class Definition:
     source: str
     difference: str
+    refuses: bool  # it only returns ENOSYS
 
 
 def comment_above(text: str, position: int) -> str:
@@ -62,23 +65,35 @@ def definitions() -> dict[str, Definition]:
         text = path.read_text()
         for match in DEFINITION.finditer(text):
             difference = DIFFERENCE.search(comment_above(text, match.start()))
-            name = match.group(1)
+            name = match["name"]
             if name in found:
                 raise SystemExit(f"{name} is defined twice: {found[name].source} and {path}")
             found[name] = Definition(
-                str(path.relative_to(KERNEL)), difference.group(1).strip() if difference else ""
+                str(path.relative_to(KERNEL)),
+                difference.group(1).strip() if difference else "",
+                match["refusal"] is not None,
             )
     return found
 
 
+def listed() -> list[tuple[int, str]]:
+    """Number and name of each call that Linux has."""
+    return [(int(number), name) for number, name in ENTRY.findall(LIST.read_text())]
+
+
+def missing_of(calls: list[tuple[int, str]], defined: dict[str, Definition]) -> list[str]:
+    """The names of those that return ENOSYS."""
+    return [name for _, name in calls if name not in defined or defined[name].refuses]
+
+
 def render() -> str:
-    calls = [(int(number), name) for number, name in ENTRY.findall(LIST.read_text())]
+    calls = listed()
     defined = definitions()
     unlisted = sorted(set(defined) - {name for _, name in calls})
     if unlisted:
         raise SystemExit(f"defined but not in {LIST.name}: {', '.join(unlisted)}")
-    there = [(number, name) for number, name in calls if name in defined]
-    missing = [name for _, name in calls if name not in defined]
+    missing = missing_of(calls, defined)
+    there = [(number, name) for number, name in calls if name not in missing]
     lines = [HEAD + f"{len(there)} of {len(calls)} calls are there.", ""]
     lines += ["| number | call | source | differs from Linux |", "|---:|---|---|---|"]
     lines += [
