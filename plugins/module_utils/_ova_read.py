@@ -206,7 +206,7 @@ def _held(path: Path, place: Place, told: dict[str, tuple[str, str]] | None) -> 
             f"The manifest in {path} does not name {place.name}, which is in it; make or fetch it "
             "again."
         )
-    states = {name: hashlib.new(name) for name in {"sha256", algorithm}}
+    states = {name: hashlib.new(name) for name in ("sha256", algorithm)}
     for chunk in _chunks(path, place):
         for state in states.values():
             state.update(chunk)

@@ -208,8 +208,8 @@ def make_spec(params: dict[str, Any]) -> _java.JavaSpec:
     names = set(ARGUMENT_SPEC) - {"state", "sources", "jars", "lock"}
     return _java.JavaSpec(
         **{name: params[name] for name in names},
-        sources=[Path(path) for path in params["sources"]],
-        jars=[Path(path) for path in params["jars"]],
+        sources=[Path(path).absolute() for path in params["sources"]],
+        jars=[Path(path).absolute() for path in params["jars"]],
         lock=Path(params["lock"]) if params["lock"] else None,
     )
 

@@ -325,7 +325,7 @@ def test_hundreds_of_clients_connect_to_a_forwarded_port_at_once(guest, machine)
     guest.define(_instance.define(machine, "tcg", check_mode=False))
     guest.start(machine, "tcg")
     port = guest.describe()["forwards"][0]["host"]
-    clients = [socket.socket() for _ in range(200)]
+    clients = [socket.socket() for _each in range(200)]
     begin = time.monotonic()
     for client in clients:
         client.setblocking(False)

@@ -30,7 +30,7 @@ def test_a_key_store_is_read_as_it_was_written(tmp_path):
     magic, version, count = struct.unpack_from(">III", data)
     assert (magic, version, count) == (0xFEEDFEED, 2, 3)
     place, found = 12, []
-    for _ in range(count):
+    for _each in range(count):
         (tag, size), place = struct.unpack_from(">IH", data, place), place + 6
         alias, place = data[place : place + size].decode(), place + size + 8
         assert (tag, data[place + 2 : place + 7]) == (2, b"X.509")
