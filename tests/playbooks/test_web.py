@@ -49,12 +49,20 @@ def check(desk: Desk, tmp_path: Path, site: Path, playbook: str, **variables: An
         served.compare(guest, pages.PARTS, tmp_path / "linux", 8080)
 
 
-@pytest.mark.parametrize("playbook", ["nginx", "python", "nodejs"])
+@pytest.mark.parametrize(
+    "playbook",
+    [
+        "nginx",
+        pytest.param("python", marks=pytest.mark.long),
+        pytest.param("nodejs", marks=pytest.mark.long),
+    ],
+)
 def test_it_serves_as_on_linux(desk: Desk, tmp_path: Path, site: Path, playbook: str) -> None:
     """Debian's own programs."""
     check(desk, tmp_path, site, playbook)
 
 
+@pytest.mark.long
 def test_go(desk: Desk, tmp_path: Path, site: Path) -> None:
     """Built by Debian's Go, which is unpacked, not installed."""
     check(desk, tmp_path, site, "go", go=str(tools() / "usr/lib/go-1.19/bin/go"))
