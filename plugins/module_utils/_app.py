@@ -9,6 +9,7 @@ is closed at every level. docs/app.schema.json is this SCHEMA; a unit test holds
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError
@@ -25,6 +26,8 @@ OVERRIDABLE = ["argv", "env", "cwd", "mounts", "network", "hostname", "at_exit"]
 
 _ABSOLUTE = {"type": "string", "pattern": "^/[^\\u0000]*$"}
 _NO_NUL = {"type": "string", "pattern": "^[^\\u0000]*$"}
+# The kernel's own check is check_host_name in kernel-src/core/app_config.cc.
+_HOST_NAME = "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
 _ADDRESS = {"type": "string", "pattern": "^[0-9A-Fa-f:.]+$"}
 
 SCHEMA: dict[str, Any] = {
@@ -57,7 +60,7 @@ SCHEMA: dict[str, Any] = {
         "cwd": dict(_ABSOLUTE, description="Working directory; / when left out."),
         "hostname": {
             "type": "string",
-            "pattern": "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$",
+            "pattern": _HOST_NAME,
             "description": "Host name; the image's name when left out.",
         },
         "mounts": {
@@ -135,6 +138,12 @@ def describe(options: dict[str, Any], relative: bool = False) -> dict[str, Any]:
         app["network"] = _without_none(options["network"])
     validate(_rooted(app) if relative and app.get("argv") else app)
     return app
+
+
+def host_name(app: dict[str, Any]) -> str:
+    """The name that the kernel gives the guest: a dotted name of an image is none of a host."""
+    name = str(app.get("hostname") or app["name"])
+    return name if re.fullmatch(_HOST_NAME, name) else "kiln"
 
 
 def _rooted(app: dict[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ KIND = "images"
 ROOT = "root.erofs"
 
 # Raise when the same inputs begin to give other bytes.
-BAKER = 2
+BAKER = 3
 # 1980-01-01, the oldest time that every archive format can say.
 TIMESTAMP = 315532800
 _NAMESPACE = uuid.UUID("6f6f2f0e-57a5-5f0c-9d0b-6b696c6e0002")
@@ -231,7 +231,7 @@ def staged(plan: ImagePlan, spec: ImageSpec, store: Store, work: Store) -> Itera
         chosen = Filter(spec.exclude, spec.keep)
         if spec.base:
             spec.base.add(tree, chosen)
-        tree.lay_out()
+        tree.lay_out(_app.host_name(spec.app))
         for package in plan.lock.packages:
             place = _packages.deb(work if package in absent else store, package)
             tree.add_package(place, f"{package.name} {package.version}", chosen)

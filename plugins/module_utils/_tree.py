@@ -28,7 +28,7 @@ _SKELETON = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "usr/bin", "usr/
 _BASE_FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
-    "etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost\n",
+    "etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost\n127.0.1.1 {host}\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
 _MAX_LINKS = 40
@@ -77,8 +77,11 @@ class Tree:
         self.copyrights: dict[str, str] = {}
         self._same_copyright: dict[str, str] = {}
 
-    def lay_out(self) -> None:
-        """The folders, links and small files every image has, as far as they are not there yet."""
+    def lay_out(self, host: str = "kiln") -> None:
+        """The folders, links and small files every image has, as far as they are not there yet.
+
+        The guest finds its own name `host`, which programs look up, as it does on Debian.
+        """
         missing = [name for name in _SKELETON if not self._follow(name).is_dir()]
         for name in missing:
             self._follow(name).mkdir(parents=True, exist_ok=True)
@@ -88,7 +91,7 @@ class Tree:
                 (self.path / name).symlink_to(f"usr/{name}")
         for name, text in _BASE_FILES.items():
             if self.find(name) is None:
-                self.add_text(text, name)
+                self.add_text(text.format(host=host), name)
         for name in {"tmp", "var/tmp"} & set(missing):
             self._follow(name).chmod(0o1777)
 

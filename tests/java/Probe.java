@@ -3,6 +3,7 @@
 import java.io.IOException;
 import java.lang.management.GarbageCollectorMXBean;
 import java.lang.management.ManagementFactory;
+import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -98,13 +99,14 @@ public class Probe {
         }
     }
 
-    private static void machine() {
+    private static void machine() throws IOException {
         Runtime runtime = Runtime.getRuntime();
         var system = (com.sun.management.OperatingSystemMXBean)
             ManagementFactory.getOperatingSystemMXBean();
         System.out.println("machine: processors " + runtime.availableProcessors()
             + ", memory " + (system.getTotalMemorySize() >> 20)
-            + ", heap " + (runtime.maxMemory() >> 20));
+            + ", heap " + (runtime.maxMemory() >> 20)
+            + ", host " + InetAddress.getLocalHost());
     }
 
     // All alive at once: none ends before the last has begun.

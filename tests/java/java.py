@@ -30,6 +30,7 @@ from redis_guest import RUN, Baked, free_port, run_checked  # noqa: E402
 JAVA = "/usr/lib/jvm/java-17-openjdk-amd64/bin/java"
 CLIENTS = 8
 LIMIT = 300.0
+HOST = r", host tests-java/127\.0\.1\.1"
 
 Case = Callable[[Baked], str]
 
@@ -76,13 +77,13 @@ def faults(baked: Baked) -> str:
     words = ["-Xmx64m", "Probe", "null", "divide", "overflow", "exec", "threads=2500", "machine"]
     wanted = ["null: caught 400, sum 199600", "divide: 20000", "overflow: caught 15"]
     wanted += [r"exec: java\.io\.IOException", "threads: sum 3123750, all at once"]
-    machine = "machine: processors 2, memory (50[0-9]|51[0-2]), heap 6[0-4]"
+    machine = "machine: processors 2, memory (50[0-9]|51[0-2]), heap 6[0-4]" + HOST
     return probe(baked, ["--smp", "2", "--memory", "512M"], words, [*wanted, machine])
 
 
 def machine(baked: Baked) -> str:
     """One CPU, and a quarter of the memory for the heap when nothing is said."""
-    wanted = [r"machine: processors 1, memory 10[12]\d, heap 2[45]\d"]
+    wanted = [r"machine: processors 1, memory 10[12]\d, heap 2[45]\d" + HOST]
     return probe(baked, ["--memory", "1G"], ["Probe", "machine"], wanted)
 
 

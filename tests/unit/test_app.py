@@ -29,6 +29,14 @@ def test_describe_drops_unset_suboptions():
 
 
 @pytest.mark.parametrize(
+    ("facts", "name"),
+    [({}, "x"), ({"hostname": "web-1"}, "web-1"), ({"name": "a.b"}, "kiln")],
+)
+def test_the_host_name_is_the_one_that_the_kernel_takes(facts, name):
+    assert _app.host_name({**LEAST, **facts}) == name
+
+
+@pytest.mark.parametrize(
     ("change", "place"),
     [
         ({"argv": []}, "argv"),

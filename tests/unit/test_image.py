@@ -81,6 +81,7 @@ def test_an_image_holds_what_was_put_in(spec, store_path, tmp_path):
     assert (out / "srv/data/deep/link").readlink().as_posix() == "../a"
     assert (out / "etc/motd").stat().st_mode & 0o777 == 0o600
     assert (out / "lib").readlink().as_posix() == "usr/lib"
+    assert f"127.0.1.1 {spec.name}" in (out / "etc/hosts").read_text().splitlines()
 
 
 @pytest.mark.parametrize("compression", ["none", "lz4", "lz4hc"])

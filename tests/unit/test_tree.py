@@ -138,6 +138,13 @@ def test_a_file_goes_over_what_is_there(tree, tmp_path):
     assert (tree.path / "etc/hosts").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_base_keeps_its_own_hosts(tmp_path):
+    tree = Tree(tmp_path / "root")
+    put(tree, "/etc/hosts", b"192.0.2.1 mine\n")
+    tree.lay_out("web")
+    assert (tree.path / "etc/hosts").read_text() == "192.0.2.1 mine\n"
+
+
 def full(tree: Tree, needed: tuple[str, ...] = ("libc.so.6",), **more) -> None:
     put(tree, "/usr/lib64/ld-linux-x86-64.so.2", make_elf())
     put(tree, "/usr/lib/x86_64-linux-gnu/libc.so.6", make_elf())
