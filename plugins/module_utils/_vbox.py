@@ -36,6 +36,8 @@ _NOTE = re.compile(r"^Key: (.*?), Value: (.*)$", re.MULTILINE)
 _PAIR = re.compile(r'^(?:"([^"]+)"|([^="\n]+))=(?:"((?:[^"\\]|\\.)*)"|(\S*))$', re.MULTILINE)
 _MEDIUM = re.compile(r"^(UUID|Parent UUID|Location): +(.*)$", re.MULTILINE)
 _CODE = re.compile(r"\b(VBOX_E_\w+|VERR_\w+|NS_ERROR_\w+|E_\w+)\b")
+# The server that does the work did not come up in time, so nothing was done.
+_NO_SERVER = "Failed to create the VirtualBox object"
 # Somebody else has the machine for the moment: a client that is gone, whose work goes on.
 _BUSY = {"VBOX_E_INVALID_OBJECT_STATE", "VBOX_E_INVALID_VM_STATE"}
 
@@ -156,9 +158,17 @@ class VBox:
     def call(self, *words: str, doing: str, course: Course | None = None) -> str:
         """Runs VBoxManage; what it printed on its standard output.
 
-        `doing` is for the sentence; `course` hears how far a long call is.
+        `doing` is for the sentence; `course` hears how far a long call is. A server that does not
+        come up in time, as on a machine with much to do, is asked for again.
         """
-        self.deadline.check(doing)
+
+        def passing(problem: Exception) -> bool:
+            return isinstance(problem, VBoxError) and _NO_SERVER in str(problem)
+
+        patience = Patience(self.deadline, tries=5)
+        return patience.keep(lambda: self._call(words, doing, course), passing, doing)
+
+    def _call(self, words: tuple[str, ...], doing: str, course: Course | None) -> str:
         quiet = [] if words == ("--version",) else ["-q"]
         try:
             done = self._run([self._program, *quiet, *words], course)
