@@ -101,18 +101,3 @@ def result(
         "container": _base.container(spec.base),
     }
     return told | (_disks.paths(spec.disk, folder) if spec.disk else {})
-
-
-def absent(module: AnsibleModule, store: Store) -> dict[str, Any]:
-    """Takes the image of this name out of the store."""
-    name = module.params["name"]
-    digest = store.current(_image.KIND, name)
-    if digest and not module.check_mode:
-        store.remove(_image.KIND, digest)
-    before = {"digest": digest} if digest else {}
-    return {"changed": digest is not None, "diff": diff(f"image {name}", before, {})}
-
-
-def body(module: AnsibleModule, store: Store) -> dict[str, Any]:
-    """Chooses by state."""
-    return present(module, store) if module.params["state"] == "present" else absent(module, store)

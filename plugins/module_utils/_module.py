@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.kiln.unikernel.plugins.module_utils._diff import diff
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnError, Store
+
+Body: TypeAlias = Callable[[AnsibleModule, Store], dict[str, Any]]
 
 STORE_SPEC: dict[str, Any] = {"store": {"type": "path"}}
 
 
 def run_module(
-    body: Callable[[AnsibleModule, Store], dict[str, Any]],
+    body: Body,
     argument_spec: dict[str, Any],
     libraries: dict[str, bool] | None = None,
     store: bool = True,
@@ -51,3 +54,23 @@ def system_sentence(problem: OSError, store: Store) -> str:
         f"The store {store.path} cannot be used: {said}. Name another with `store` or the "
         "environment variable KILN_CACHE."
     )
+
+
+def by_state(kind: str, what: str, present: Body) -> Body:
+    """The body of a module that brings something of a kind into the store, or takes it out."""
+
+    def body(module: AnsibleModule, store: Store) -> dict[str, Any]:
+        if module.params["state"] == "present":
+            return present(module, store)
+        return _absent(module, store, kind, what)
+
+    return body
+
+
+def _absent(module: AnsibleModule, store: Store, kind: str, what: str) -> dict[str, Any]:
+    name = module.params["name"]
+    digest = store.current(kind, name)
+    if digest and not module.check_mode:
+        store.remove(kind, digest)
+    before = {"digest": digest} if digest else {}
+    return {"changed": digest is not None, "diff": diff(f"{what} {name}", before, {})}

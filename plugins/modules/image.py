@@ -331,15 +331,20 @@ container:
       type: dict
 """
 
-from ansible_collections.kiln.unikernel.plugins.module_utils import _app, _elf, _image_module
+from ansible_collections.kiln.unikernel.plugins.module_utils import (
+    _app,
+    _elf,
+    _image,
+    _image_module,
+)
 from ansible_collections.kiln.unikernel.plugins.module_utils._image_options import ARGUMENT_SPEC
-from ansible_collections.kiln.unikernel.plugins.module_utils._module import run_module
+from ansible_collections.kiln.unikernel.plugins.module_utils._module import by_state, run_module
 
 
 def main() -> None:
     """Runs the module."""
     run_module(
-        _image_module.body,
+        by_state(_image.KIND, "image", _image_module.present),
         ARGUMENT_SPEC,
         {"jsonschema": _app.HAS_JSONSCHEMA, "pyelftools": _elf.HAS_ELFTOOLS},
         required_if=[("state", "present", ("argv", "oci"), True)],

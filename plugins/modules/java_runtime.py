@@ -172,7 +172,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kiln.unikernel.plugins.module_utils import _java
 from ansible_collections.kiln.unikernel.plugins.module_utils._diff import diff
-from ansible_collections.kiln.unikernel.plugins.module_utils._module import run_module
+from ansible_collections.kiln.unikernel.plugins.module_utils._module import by_state, run_module
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store, by_products
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -232,24 +232,9 @@ def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
     }
 
 
-def absent(module: AnsibleModule, store: Store) -> dict[str, Any]:
-    """Takes what was made under this name out of the store."""
-    name = module.params["name"]
-    digest = store.current(_java.KIND, name)
-    if digest and not module.check_mode:
-        store.remove(_java.KIND, digest)
-    before = {"digest": digest} if digest else {}
-    return {"changed": digest is not None, "diff": diff(f"java {name}", before, {})}
-
-
-def body(module: AnsibleModule, store: Store) -> dict[str, Any]:
-    """Chooses by state."""
-    return present(module, store) if module.params["state"] == "present" else absent(module, store)
-
-
 def main() -> None:
     """Runs the module."""
-    run_module(body, ARGUMENT_SPEC)
+    run_module(by_state(_java.KIND, "java", present), ARGUMENT_SPEC)
 
 
 if __name__ == "__main__":

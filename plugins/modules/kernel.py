@@ -94,7 +94,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kiln.unikernel.plugins.module_utils import _kernel
 from ansible_collections.kiln.unikernel.plugins.module_utils._diff import diff
-from ansible_collections.kiln.unikernel.plugins.module_utils._module import run_module
+from ansible_collections.kiln.unikernel.plugins.module_utils._module import by_state, run_module
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import Store
 
 
@@ -122,25 +122,10 @@ def present(module: AnsibleModule, store: Store) -> dict[str, Any]:
     }
 
 
-def absent(module: AnsibleModule, store: Store) -> dict[str, Any]:
-    """Takes the kernel of this name out of the store."""
-    name = module.params["name"]
-    digest = store.current(_kernel.KIND, name)
-    if digest and not module.check_mode:
-        store.remove(_kernel.KIND, digest)
-    before = {"digest": digest} if digest else {}
-    return {"changed": digest is not None, "diff": diff(f"kernel {name}", before, {})}
-
-
-def body(module: AnsibleModule, store: Store) -> dict[str, Any]:
-    """Chooses by state."""
-    return present(module, store) if module.params["state"] == "present" else absent(module, store)
-
-
 def main() -> None:
     """Runs the module."""
     run_module(
-        body,
+        by_state(_kernel.KIND, "kernel", present),
         {
             "name": {"type": "str", "default": "kiln"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
