@@ -68,4 +68,25 @@ options:
       - Only images of at least this age go, a number with C(s), C(m), C(h), C(d) or C(w).
       - With O(keep) given too, an image goes only when both let it go.
     type: str
+  pending:
+    description:
+      - What the same play has done with an image before this task, or in check mode would have.
+        It is counted as though done, so that check mode tells what a run does.
+      - Roles that publish and remove say so. An image that this names as V(present) stays, and is
+        not shown in the diff.
+    type: dict
+    suboptions:
+      digest:
+        description: The image's digest.
+        type: str
+        required: true
+      state:
+        description: Whether it was published or removed.
+        type: str
+        choices: [present, absent]
+        default: present
+      channel:
+        description: The channel that it was promoted to, or that was taken away with it.
+        type: str
+        default: ""
 """

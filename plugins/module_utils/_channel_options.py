@@ -12,7 +12,6 @@ from typing import Any
 
 from ansible_collections.kiln.unikernel.plugins.module_utils._channels import (
     Pointer,
-    Retention,
     plan_absent,
     plan_promoted,
     plan_rolled_back,
@@ -22,6 +21,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
     PublishError,
     parse_age,
 )
+from ansible_collections.kiln.unikernel.plugins.module_utils._retention import Pending, Retention
 
 CHANNEL: dict[str, Any] = {
     "spec": {
@@ -41,6 +41,14 @@ RETENTION: dict[str, Any] = {
         "name": {"type": "str", "required": True},
         "keep": {"type": "int"},
         "older_than": {"type": "str"},
+        "pending": {
+            "type": "dict",
+            "options": {
+                "digest": {"type": "str", "required": True},
+                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                "channel": {"type": "str", "default": ""},
+            },
+        },
     },
     "required_one_of": [("keep", "older_than")],
 }
@@ -61,4 +69,5 @@ def retention_of(params: dict[str, Any]) -> Retention:
     keep, age = params["keep"], params["older_than"]
     if keep is not None and keep < 0:
         raise PublishError(f"`keep` is a number of images, 0 or more, not {keep}.")
-    return Retention(keep, parse_age(age) if age else None)
+    pending = Pending(**params["pending"]) if params["pending"] else None
+    return Retention(keep, parse_age(age) if age else None, pending)

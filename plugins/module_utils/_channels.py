@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Kiln authors
 # BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
-"""Channels and retention, whatever holds the images: plans only, nothing is asked or changed here.
+"""Channels, whatever holds the images: plans only, nothing is asked or changed here.
 
 A channel is a name such as redis/stable for the image that is current. What it named before is what
 a rollback goes by; an image that was rolled back from is withdrawn from the channel, and a later
@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
     Plan,
@@ -140,61 +138,4 @@ def without(channels: dict[str, list[str]], ignored: list[str]) -> dict[str, lis
     """Which channels name an image, those aside that are about to be taken away."""
     return {
         image: [name for name in names if name not in ignored] for image, names in channels.items()
-    }
-
-
-def held_by(pointers: dict[str, Pointer]) -> dict[str, list[str]]:
-    """The images that the channels of one place hold (channel → pointer), each with their names."""
-    found: dict[str, list[str]] = {}
-    for channel, pointer in pointers.items():
-        previous = pointer.before_this(channel)
-        for image, what in ((pointer.current, channel), (previous, f"{channel} (before)")):
-            if image in pointer.images:
-                found.setdefault(image, []).append(what)
-    return found
-
-
-@dataclass(frozen=True)
-class Retention:
-    """What may go: only what both limits let go, where both are given."""
-
-    keep: int | None
-    older_than: float | None
-
-    def goes(self, place: int, created: str, now: datetime) -> bool:
-        """Whether an image may go; `place` is 0 for the newest."""
-        age = (now - datetime.fromisoformat(created)).total_seconds()
-        return (self.keep is None or place >= self.keep) and (
-            self.older_than is None or age >= self.older_than
-        )
-
-
-def leaving(
-    images: list[Kept], held: dict[str, list[str]], rule: Retention, now: datetime | None = None
-) -> list[Kept]:
-    """Those of one place that go; never one that a channel names or would roll back to."""
-    now = now or datetime.now(UTC)
-    return [
-        item
-        for place, item in enumerate(newest_first(images))
-        if item.identifier not in held and rule.goes(place, item.created, now)
-    ]
-
-
-def newest_first(images: list[Kept]) -> list[Kept]:
-    """In the order that retention counts in."""
-    return sorted(images, key=lambda item: (item.created, item.identifier), reverse=True)
-
-
-def retention_facts(
-    images: list[Kept], held: dict[str, list[str]], name_key: str
-) -> dict[str, dict[str, Any]]:
-    """Images for the diff."""
-    return {
-        item.identifier: {
-            name_key: item.name,
-            "created": item.created,
-            "channels": held.get(item.identifier, []),
-        }
-        for item in newest_first(images)
     }

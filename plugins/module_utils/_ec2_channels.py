@@ -17,11 +17,7 @@ from typing import Any
 from ansible_collections.kiln.unikernel.plugins.module_utils._channels import (
     Kept,
     Pointer,
-    Retention,
     check_channel,
-    held_by,
-    leaving,
-    retention_facts,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._ec2 import (
     AwsError,
@@ -38,6 +34,11 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
     Plan,
     Step,
     at_once,
+)
+from ansible_collections.kiln.unikernel.plugins.module_utils._retention import (
+    Retention,
+    Stock,
+    leaving,
 )
 
 PREFIX = "/kiln/"
@@ -164,18 +165,16 @@ def plan_retained(
     steps: list[Step] = []
     for region in regions:
         there = ready_images(cloud, region, name)
-        images = {identifier: kept(item) for identifier, item in there.items()}
-        held = held_by(
+        stock = Stock(
+            {identifier: kept(item) for identifier, item in there.items()},
             {
-                channel: Pointer(region, history_of(cloud, region, PREFIX + channel), images)
+                channel: history_of(cloud, region, PREFIX + channel)
                 for channel in channels_of(cloud, region)
-            }
+            },
         )
-        going = leaving(list(images.values()), held, rule, now)
-        for item in going:
+        gone = leaving(stock, rule, "ami_name", now=now)
+        for item in gone.images:
             facts = {"image": item.identifier, "snapshot": root_snapshot(there[item.identifier])}
             steps.append(Step("deregister", region, item.identifier, facts=facts))
-        before[region] = retention_facts(list(images.values()), held, "ami_name")
-        gone = {item.identifier for item in going}
-        after[region] = {key: value for key, value in before[region].items() if key not in gone}
+        before[region], after[region] = gone.before, gone.after
     return Plan(before, after, tuple(steps))

@@ -16,13 +16,14 @@ from datetime import datetime
 from ansible_collections.kiln.unikernel.plugins.module_utils._channels import (
     Kept,
     Pointer,
-    Retention,
     check_channel,
-    held_by,
-    leaving,
-    retention_facts,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import Plan, Step
+from ansible_collections.kiln.unikernel.plugins.module_utils._retention import (
+    Retention,
+    Stock,
+    leaving,
+)
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox import Machine, VBox
 from ansible_collections.kiln.unikernel.plugins.module_utils._vbox_images import WHERE, images_of
 
@@ -101,15 +102,9 @@ def plan_retained(
     `in_use` has the UUIDs of the latter.
     """
     images = kept_of(vbox.machines(), name)
-    pointers = {
-        channel: Pointer(WHERE, history, images) for channel, history in histories(vbox).items()
-    }
-    held = held_by(pointers)
-    for uuid in in_use & set(images):
-        held.setdefault(uuid, []).append("linked clones")
-    going = leaving(list(images.values()), held, rule, now)
-    before = retention_facts(list(images.values()), held, "vm_name")
-    gone = {item.identifier for item in going}
-    steps = [Step("remove", WHERE, item.name, facts={"uuid": item.identifier}) for item in going]
-    after = {key: value for key, value in before.items() if key not in gone}
-    return Plan(before, after, tuple(steps))
+    needed = {uuid: ["linked clones"] for uuid in in_use & set(images)}
+    gone = leaving(Stock(images, histories(vbox)), rule, "vm_name", needed, now)
+    steps = [
+        Step("remove", WHERE, item.name, facts={"uuid": item.identifier}) for item in gone.images
+    ]
+    return Plan(gone.before, gone.after, tuple(steps))

@@ -16,12 +16,13 @@ from typing import Any
 from ansible_collections.kiln.unikernel.plugins.module_utils._channels import (
     Kept,
     Pointer,
-    Retention,
-    held_by,
-    leaving,
-    retention_facts,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import Plan, Step
+from ansible_collections.kiln.unikernel.plugins.module_utils._retention import (
+    Retention,
+    Stock,
+    leaving,
+)
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere import (
     Vcenter,
     attributes,
@@ -89,14 +90,12 @@ def plan_retained(
 ) -> Plan:
     """Removes old templates of a name; never one that a channel names or would roll back to."""
     images = [kept(item) for item in found.of(name)]
-    held = held_by(
-        {
-            channel: pointer_of(found, channel, history)
-            for channel, history in values_of(vcenter, datacenter).items()
-        }
-    )
-    gone = leaving(images, held, rule)
-    stay = [item for item in images if item not in gone]
+    histories = {
+        channel: pointer_of(found, channel, history).history
+        for channel, history in values_of(vcenter, datacenter).items()
+    }
+    stock = Stock({item.identifier: item for item in images}, histories)
+    gone = leaving(stock, rule, "template_name")
     steps = [
         Step(
             "remove",
@@ -104,13 +103,9 @@ def plan_retained(
             item.name,
             facts={"machine": found.of_image(item.identifier)},
         )
-        for item in gone
+        for item in gone.images
     ]
-    return Plan(
-        {found.where: retention_facts(images, held, "template_name")},
-        {found.where: retention_facts(stay, held, "template_name")},
-        tuple(steps),
-    )
+    return Plan({found.where: gone.before}, {found.where: gone.after}, tuple(steps))
 
 
 class Mover:

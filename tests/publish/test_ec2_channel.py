@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from ansible_collections.kiln.unikernel.plugins.module_utils._channels import Retention
+from ansible_collections.kiln.unikernel.plugins.module_utils._retention import Retention
 
 from tests.publish.modules import Publisher, make_disk
 from tests.rigs.ec2.rig import Rig
