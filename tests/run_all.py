@@ -1,18 +1,21 @@
 """Runs the parts of the test suite that tests/parts.toml lists, each within its budget.
 
-Prints what the parts print, as they print it; at the end repeats each one's closing lines and
-says where the time went. Exit status 0 only when every part that was asked for has passed.
+Parts run side by side, as many as there are CPUs, in the order of the table; what one prints is
+shown when it has ended. One that is marked `alone` has the machine for itself and is shown as it
+goes: it measures, it counts on being on time, or it keeps every CPU busy by itself. At the end each
+one's closing lines are repeated, and where the time went. A part that is asked for brings those
+that it comes after. Exit status 0 only when every part that was asked for has passed.
 
-A part with `beside` runs beside those that follow it, up to the first that has its name in `after`:
-what it prints is shown then. A part that is asked for brings those that it comes after.
-
-Usage: python tests/run_all.py [--all] [--list] [PART ...]
+Usage: python tests/run_all.py [--all] [--list] [--jobs N] [PART ...]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import queue
+import resource
 import signal
 import subprocess
 import sys
@@ -40,17 +43,18 @@ class Part:
     budget: float
     closing: int = 3
     long: bool = False
-    beside: bool = False
+    alone: bool = False
     after: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Result:
-    """How a part ended."""
+    """How a part ended; `cpu` is what its processes took of the CPUs, in seconds."""
 
     part: Part
     verdict: str
     seconds: float
+    cpu: float
     tail: list[str] = field(default_factory=list)
     last: list[str] = field(default_factory=list)
 
@@ -96,28 +100,16 @@ def environment() -> dict[str, str]:
     return env
 
 
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends the part and whatever it started and still belongs to its process group."""
-    for sig in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sig)
-        except ProcessLookupError:
-            return
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            continue
-
-
 class Running:
-    """A part that has been started."""
+    """A part that has been started. `ended` is told when it has ended."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, ended: queue.SimpleQueue[Running]) -> None:
         self.part = part
+        self._ended = ended
         self._begin = time.monotonic()
         self._late = threading.Event()
         # A file and not a pipe, so that a part that nobody reads yet goes on.
-        self._said = tempfile.TemporaryFile() if part.beside else None  # noqa: SIM115
+        self._said = None if part.alone else tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", part.command],
             cwd=TOP,
@@ -135,15 +127,17 @@ class Running:
 
     def _expire(self) -> None:
         self._late.set()
-        end_group(self._process)
+        self.end()
 
     def _wait(self) -> None:
-        self._process.wait()
+        # Waited for, but left to be asked once more, for what it and its own have used.
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         self._seconds = time.monotonic() - self._begin
         self._timer.cancel()
+        self._ended.put(self)
 
     def _lines(self) -> Iterator[str]:
-        """What it prints; of one that runs beside others when it has ended."""
+        """What it prints; of one that is not alone when it has ended."""
         stream = self._process.stdout
         if self._said:
             self._waiter.join()
@@ -165,34 +159,63 @@ class Running:
             if line.strip():
                 last.append(line.rstrip())
         self._waiter.join()
-        status = self._process.returncode
+        before = used_by_ended()
+        status = self._process.wait()
+        cpu = used_by_ended() - before
         late = self._late.is_set()
         verdict = "over budget" if late else "passed" if status == 0 else f"failed ({status})"
         lines = list(last)
-        return Result(part, verdict, self._seconds, lines[-max(part.closing, 1) :], lines)
+        return Result(part, verdict, self._seconds, cpu, lines[-max(part.closing, 1) :], lines)
 
     def end(self) -> None:
-        """Ends it, unless it has ended."""
-        if self._process.poll() is None:
-            end_group(self._process)
+        """Ends it, unless it has ended, and what it started and still belongs to its group."""
+        for sig in (signal.SIGTERM, signal.SIGKILL):
+            # Until it has been waited for, nobody else gets its number.
+            if self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, sig)
+            self._waiter.join(timeout=5)
 
 
-def run(parts: list[Part]) -> list[Result]:
-    """Runs them in their order, those marked so beside the ones that follow."""
+def used_by_ended() -> float:
+    """Seconds of CPU that ended children took, with their own ended children."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def may_start(part: Part, running: list[Running], waiting: set[str], jobs: int) -> bool:
+    """Whether a part can run beside those that do, when all before it in the table have begun."""
+    if part.alone or any(each.part.alone for each in running):
+        return not running
+    return len(running) < jobs and not waiting.intersection(part.after)
+
+
+def run(parts: list[Part], jobs: int) -> list[Result]:
+    """Begins them in their order; the results in the order in which they ended."""
     results: list[Result] = []
-    beside: dict[str, Running] = {}
+    left = deque(parts)
+    running: list[Running] = []
+    ended: queue.SimpleQueue[Running] = queue.SimpleQueue()
     try:
-        for part in parts:
-            results += [beside.pop(name).result() for name in part.after if name in beside]
-            if part.beside:
-                print(f"\n=== {part.name} is begun, beside what follows", flush=True)
-                beside[part.name] = Running(part)
-            else:
-                results.append(Running(part).result())
-        results += [running.result() for running in beside.values()]
+        while left or running:
+            waiting = {each.part.name for each in running}
+            while left and may_start(left[0], running, waiting, jobs):
+                part = left.popleft()
+                if not part.alone:
+                    print(f"\n=== {part.name} has begun", flush=True)
+                running.append(Running(part, ended))
+                waiting.add(part.name)
+            if running[0].part.alone:
+                results.append(running[0].result())
+                ended.get()
+                running.clear()
+                continue
+            done = ended.get()
+            results.append(done.result())
+            running.remove(done)
     finally:
-        for running in beside.values():
-            running.end()
+        for each in running:
+            each.end()
     return results
 
 
@@ -206,8 +229,7 @@ def summarise(results: list[Result], seconds: float) -> None:
     for result in results:
         print(
             f"{result.part.name:>18}   {result.seconds:7.1f} s"
-            f" of {result.part.budget:6.0f} s   {result.verdict}"
-            f"{' (beside others)' if result.part.beside else ''}"
+            f" of {result.part.budget:6.0f} s   CPU {result.cpu:7.1f} s   {result.verdict}"
         )
     failed = [result for result in results if not result.passed]
     print(f"{'total':>18}   {seconds:7.1f} s")
@@ -224,6 +246,9 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="the long parts too")
     parser.add_argument("--list", action="store_true", help="list the parts and stop")
     parser.add_argument("--table", type=Path, default=TOP / "tests/parts.toml", help="the table")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="how many at once (all CPUs)"
+    )
     parser.add_argument("parts", nargs="*", metavar="PART")
     options = parser.parse_args()
     parts = read_parts(options.table)
@@ -232,7 +257,7 @@ def main() -> int:
             print(f"{part.name:>18}   {part.title}{' (long)' if part.long else ''}")
         return 0
     begin = time.monotonic()
-    results = run(choose(parts, options.parts, options.all))
+    results = run(choose(parts, options.parts, options.all), options.jobs)
     summarise(results, time.monotonic() - begin)
     return 0 if all(result.passed for result in results) else 1
 

@@ -48,8 +48,13 @@ class Bench(Desk):
     def well(self, *tasks: dict[str, Any], check: bool = False) -> list[dict]:
         """The results of tasks that must end well."""
         code, text, results = self.tasks(*tasks, check=check)
-        assert code == 0, text
+        assert code == 0, text + self.consoles()
         return results
+
+    def consoles(self) -> str:
+        """What the guests that Packer started have said, for who reads of a failure."""
+        found = sorted(self.folder.glob("*.console"))
+        return "".join(f"\n{path.name}:\n{path.read_text(errors='replace')}" for path in found)
 
     def refused(self, **options: Any) -> str:
         """The sentence of one that must not."""
