@@ -40,6 +40,10 @@ target_link_options(kiln_freestanding INTERFACE
 
 add_library(kiln_objects OBJECT ${kernel_sources} ${vdso_image})
 target_link_libraries(kiln_objects PRIVATE kiln_freestanding)
+if(KILN_PRECOMPILE)
+    target_precompile_headers(kiln_objects PRIVATE
+        "$<$<COMPILE_LANGUAGE:CXX>:<algorithm$<ANGLE-R>;<atomic$<ANGLE-R>;<bit$<ANGLE-R>;<span$<ANGLE-R>;<string_view$<ANGLE-R>>")
+endif()
 foreach(kernel kiln_without_symbols kiln.elf)
     add_executable(${kernel} $<TARGET_OBJECTS:kiln_objects>)
     target_link_libraries(${kernel} PRIVATE kiln_freestanding)
