@@ -48,9 +48,10 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", *wanted]))
 
 
 def base_folder() -> Path:
-    """Where tree and home lie: under build/, or elsewhere when that has a blank in its path.
+    """Where trees and homes lie: under build/, or elsewhere when that has a blank in its path.
 
-    ansible-test itself cannot work below such a path.
+    ansible-test itself cannot work below such a path. Each of its commands has a tree and a home of
+    its own, so that they can run side by side.
     """
     if re.fullmatch(r"[\w/.+-]+", str(TOP)):
         return TOP / "build/ansible-test"
@@ -153,10 +154,10 @@ def counterparts(tree: Path, roles: list[str]) -> Iterator[None]:
 
 def main() -> int:
     """Copies, then hands over."""
-    base = base_folder()
     what, words = sys.argv[1], [word for word in sys.argv[2:] if not word.startswith("-")]
+    base = base_folder() / what
     more = {"units": ("kernel-src/", "tools/absent_calls"), "integration": RUNNER}.get(what, ())
-    tree = base / ("units" if what == "units" else "rest") / "ansible_collections/kiln/unikernel"
+    tree = base / "ansible_collections/kiln/unikernel"
     tree.mkdir(parents=True, exist_ok=True)
     copy(tree, listed(more))
     put_others(tree)
