@@ -29,16 +29,21 @@ bool is_virtio(const pci::function& function) {
     return virtio::type_of(function) == type;
 }
 
+template <result<void> (*start)(unique<virtio::transport> by)>
+result<void> start_virtio(pci::function& function) {
+    return start(TRY(virtio::open_transport(function)));
+}
+
 // In the order in which they are started: the console's conversation runs while the others start.
 constexpr driver drivers[] = {
-    {"virtio-console", &is_virtio<virtio::device_type::console>, &virtio::start_console},
-    {"virtio-blk", &is_virtio<virtio::device_type::block>, &virtio::start_block},
+    {"virtio-console", &is_virtio<virtio::device_type::console>, &start_virtio<&virtio::start_console>},
+    {"virtio-blk", &is_virtio<virtio::device_type::block>, &start_virtio<&virtio::start_block>},
     {"nvme", &nvme::takes, &nvme::start},
     {"ahci", &ahci::takes, &ahci::start},
-    {"virtio-net", &is_virtio<virtio::device_type::net>, &virtio::start_net},
+    {"virtio-net", &is_virtio<virtio::device_type::net>, &start_virtio<&virtio::start_net>},
     {"e1000", &e1000::takes, &e1000::start},
     {"vmxnet3", &vmxnet3::takes, &vmxnet3::start},
-    {"virtio-rng", &is_virtio<virtio::device_type::entropy>, &virtio::start_entropy},
+    {"virtio-rng", &is_virtio<virtio::device_type::entropy>, &start_virtio<&virtio::start_entropy>},
 };
 
 void start_all(const driver& by) {

@@ -7,8 +7,7 @@
 #include "drivers/e1000/drivers.hh"
 #include "drivers/e1000/hardware.hh"
 #include "drivers/e1000/rings.hh"
-#include "drivers/nic/queue_pair.hh"
-#include "drivers/nic/reset_limit.hh"
+#include "drivers/nic/network.hh"
 #include "drivers/pci/pci.hh"
 
 namespace kiln::e1000 {
@@ -38,32 +37,21 @@ const model* model_of(const pci::function& function) {
     return nullptr;
 }
 
-class network final : public net::net_device, nic::card {
+class network final : public nic::network {
 public:
-    network(pci::function& function, const model& is) : _function(function), _model(is) {}
+    network(pci::function& function, const model& is)
+        : nic::network("e1000"), _function(function), _model(is) {}
 
     result<void> open();
-    void give_up();
-
-    net::mac_address mac() const override { return _mac; }
-    u32 mtu() const override { return 1500; }
-    u32 features() const override {
-        return net::device_feature::transmit_checksum | net::device_feature::tso4;
-    }
-    bool link_up() const override { return _link_up.load(std::memory_order_relaxed); }
-    net::device_counters counters() const override;
-    void transmit(net::packet_ptr frame, bool more) override {
-        _queue.transmit(std::move(frame), more);
-    }
-    void start(net::net_receiver& receiver) override;
+    void give_up() { _function.disable(pci::command::bus_master); }
 
 private:
     static void on_interrupt(void* context);
     void look_round(u32 queue) override;
-    bool recover(nic::trouble what) override;
+    result<void> restart() override;
+    void switch_off() override;
+    bool read_link() override { return _hardware.link_up(); }
     result<void> connect();
-    void set_link(bool up);
-    result<void> restart();
 
     pci::function& _function;
     const model& _model;
@@ -72,18 +60,14 @@ private:
     hardware _hardware;
     rings _rings;
     nic::queue_pair _queue;
-    net::mac_address _mac{};
-    nic::reset_limit _resets;
-    std::atomic<bool> _link_up{true};
     std::atomic<bool> _link_changed{false};
-    net::net_receiver* _receiver = nullptr;
 };
 
 result<void> network::open() {
     TRY(_interrupts.init(_function));
     _hardware.init(TRY(pci::map_bar(_function, 0, 0, reg::window_size)), _model.newer);
     TRY(_hardware.reset());
-    _mac = TRY(_hardware.read_mac());
+    set_mac(TRY(_hardware.read_mac()));
     static_assert(2 * rings::ring_bytes == page_size * 2);
     page* memory = TRY(alloc_pages(1));
     __builtin_memset(page_data(*memory), 0, 2 * rings::ring_bytes);
@@ -92,15 +76,11 @@ result<void> network::open() {
     _rings.init(static_cast<std::byte*>(page_data(*memory)), _hardware.registers(),
                 cause::received | cause::link | queue,
                 cause::sent | (_model.newer ? cause::transmit_queue_0 : 0));
-    const bool interrupts = connect().ok();
-    if (!interrupts) {
-        log_warning("e1000: no interrupt can be had; the card is looked at every millisecond");
-    }
-    _queue.init(_rings, *this, 0, interrupts);
+    TRY(add_queue(_queue, _rings, connect().ok()));
     _function.enable(pci::command::bus_master);
     _rings.program();
-    _hardware.enable(_mac);
-    _link_up = _hardware.link_up();
+    _hardware.enable(mac());
+    set_link(read_link());
     return {};
 }
 
@@ -115,23 +95,6 @@ result<void> network::connect() {
         _hardware.use_message_0();
     }
     return _interrupts.connect(0, &on_interrupt, this, 0);
-}
-
-void network::give_up() {
-    _function.disable(pci::command::bus_master);
-}
-
-net::device_counters network::counters() const {
-    net::device_counters sum{};
-    _queue.add_counters(sum);
-    return sum;
-}
-
-void network::start(net::net_receiver& receiver) {
-    _receiver = &receiver;
-    if (!_queue.start("e1000", receiver, max_cpus).ok()) {
-        log_error("e1000: no memory for a thread");
-    }
 }
 
 void network::on_interrupt(void* context) {
@@ -150,17 +113,10 @@ void network::on_interrupt(void* context) {
 
 void network::look_round(u32) {
     if (_link_changed.load(std::memory_order_relaxed) && _link_changed.exchange(false)) {
-        set_link(_hardware.link_up());
+        set_link(read_link());
     }
 }
 
-void network::set_link(bool up) {
-    if (_link_up.exchange(up) != up) {
-        _receiver->link_changed(up);
-    }
-}
-
-// The device is stopped, and no thread touches the rings.
 result<void> network::restart() {
     TRY(_hardware.reset());
     _rings.clear();
@@ -168,24 +124,13 @@ result<void> network::restart() {
         _hardware.use_message_0();
     }
     _rings.program();
-    _hardware.enable(_mac);
+    _hardware.enable(mac());
     return {};
 }
 
-bool network::recover(nic::trouble what) {
-    _queue.pause();
-    const bool may_try = what == nic::trouble::not_sending && _resets.may_try(now());
-    if (may_try && restart().ok()) {
-        log_warning("e1000: {}; it was reset", nic::sentence_of(what));
-        _queue.resume();
-        set_link(_hardware.link_up());
-        return true;
-    }
+void network::switch_off() {
     _function.disable(pci::command::bus_master);
     _interrupts.silence();
-    log_error("e1000: {}; it is not used any more", nic::sentence_of(what));
-    set_link(false);
-    return false;
 }
 
 }  // namespace
@@ -195,15 +140,7 @@ bool takes(const pci::function& function) {
 }
 
 result<void> start(pci::function& function) {
-    // Never freed: from here on its interrupt handler may run.
-    network* made = TRY(make_unique<network>(function, *model_of(function))).leak();
-    auto outcome = made->open();
-    if (!outcome.ok()) {
-        made->give_up();
-        return outcome;
-    }
-    net::register_net_device(*made);
-    return {};
+    return nic::add_card<network>(function, *model_of(function));
 }
 
 }  // namespace kiln::e1000

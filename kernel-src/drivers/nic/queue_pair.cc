@@ -158,6 +158,7 @@ void queue_pair::wait_for_work() {
         const bool full = !_backlog.empty();
         _rings->allow_interrupts(full);
         if (_rings->has_received() || (full && _rings->has_sent())) {
+            _rings->forbid_interrupts();
             return;
         }
         deadline = next_look();
@@ -165,6 +166,7 @@ void queue_pair::wait_for_work() {
     (void)wait_until(
         _thread_queue, [this] { return _work.load(std::memory_order_acquire); }, deadline,
         wait_mode::uninterruptible);
+    _rings->forbid_interrupts();
 }
 
 placed queue_pair::put(net::packet_buffer& frame) {

@@ -41,6 +41,8 @@ public:
 
     // Asks for the next interrupt: of a frame received and, with `sent`, of a frame sent.
     virtual void allow_interrupts(bool sent) = 0;
+    // None of frames received until then. Cards that do not mask them as they interrupt need it.
+    virtual void forbid_interrupts() {}
 
     // Both rings empty, as after a reset of the device, which must be stopped; the buffers are freed
     // and unsent frames are lost.

@@ -53,7 +53,7 @@ static_assert(sizeof(request) * most_requests <= page_size);
 
 class block final : public sector_disk {
 public:
-    explicit block(pci::function& function) : _device(function) {}
+    explicit block(unique<transport> by) : _device(std::move(by)) {}
 
     result<void> start(u32 number);
     void give_up() { _device.fail(); }
@@ -90,7 +90,6 @@ private:
 };
 
 result<void> block::start(u32 number) {
-    TRY(_device.open());
     TRY(_device.begin(feature_size_max | feature_segment_max | feature_read_only | feature_flush));
     const u16 message = TRY(_device.connect(&on_interrupt, this, 0));
     _doorbell = TRY(_device.add_queue(0, _queue, queue_entries, message));
@@ -215,9 +214,9 @@ constinit u32 blocks_started = 0;
 
 }  // namespace
 
-result<void> start_block(pci::function& function) {
+result<void> start_block(unique<transport> by) {
     // Never freed: from here on its interrupt handler may run.
-    block* made = TRY(make_unique<block>(function)).leak();
+    block* made = TRY(make_unique<block>(std::move(by))).leak();
     auto outcome = made->start(blocks_started);
     if (!outcome.ok()) {
         made->give_up();

@@ -73,7 +73,7 @@ struct port_slot {
 
 class console {
 public:
-    explicit console(pci::function& function) : _device(function) {}
+    explicit console(unique<transport> by) : _device(std::move(by)) {}
 
     result<void> start();
     void give_up() { _device.fail(); }
@@ -110,7 +110,6 @@ u16 receive_index(u32 port) {
 }
 
 result<void> console::start() {
-    TRY(_device.open());
     TRY(_device.begin(feature_multiport));
     if (!_device.has(feature_multiport)) {
         return err::opnotsupp;
@@ -285,9 +284,9 @@ constinit console* consoles = nullptr;
 
 }  // namespace
 
-result<void> start_console(pci::function& function) {
+result<void> start_console(unique<transport> by) {
     // Never freed: from here on its interrupt handler may run.
-    console* made = TRY(make_unique<console>(function)).leak();
+    console* made = TRY(make_unique<console>(std::move(by))).leak();
     auto outcome = made->start();
     if (!outcome.ok()) {
         made->give_up();

@@ -20,14 +20,7 @@ u32 order_for(usize size) {
 
 }  // namespace
 
-result<void> device::open() {
-    TRY(_interrupts.init(_function));
-    _function.enable(pci::command::bus_master);
-    _transport = TRY(open_transport(_function, _interrupts.has_msix()));
-    return {};
-}
-
-result<void> device::begin(u64 wanted) {
+result<void> device::stop() {
     _transport->set_status(0);
     for (u32 polls = 0; _transport->status() != 0; ++polls) {
         if (polls == most_reset_polls) {
@@ -35,6 +28,15 @@ result<void> device::begin(u64 wanted) {
         }
         cpu_relax();
     }
+    return {};
+}
+
+result<void> device::begin(u64 wanted) {
+    TRY(stop());
+    return agree(wanted);
+}
+
+result<void> device::agree(u64 wanted) {
     _transport->set_status(status::acknowledge | status::driver);
     const u64 offered = _transport->device_features();
     if (!legacy() && (offered & feature::version_1) == 0) {
@@ -54,19 +56,38 @@ void device::start() {
     _transport->set_status(status::acknowledge | status::driver | agreed | status::driver_ok);
 }
 
-void device::fail() {
-    if (_transport) {
-        _transport->set_status(status::failed);
+result<void> device::restart() {
+    const u64 before = _features;
+    TRY(agree(before));
+    if (_features != before) {
+        return err::io;
     }
+    for (const added_queue& each : _queues) {
+        TRY(_transport->enable_queue(each.index, *each.made, each.message));
+    }
+    if (_config_message != no_message) {
+        _transport->set_config_message(_config_message);
+    }
+    return {};
+}
+
+void device::fail() {
+    _transport->set_status(status::failed);
+}
+
+void device::switch_off() {
+    fail();
+    _transport->cut_off();
+    _transport->silence();
 }
 
 result<u16> device::connect(interrupt_handler handler, void* context, u32 cpu) {
-    if (!_interrupts.has_msix()) {
+    if (!_transport->has_messages()) {
         TRY(connect_shared(handler, context, cpu));
         return no_message;
     }
     const u16 message = static_cast<u16>(_messages_used);
-    TRY(_interrupts.connect(message, handler, context, cpu));
+    TRY(_transport->connect(message, handler, context, cpu));
     ++_messages_used;
     return message;
 }
@@ -77,7 +98,7 @@ result<void> device::connect_shared(interrupt_handler handler, void* context, u3
     }
     _connections[_connection_count] = {handler, context};
     if (++_connection_count == 1) {
-        TRY(_interrupts.connect(0, &on_shared_line, this, cpu));
+        TRY(_transport->connect(0, &on_shared_line, this, cpu));
     }
     return {};
 }
@@ -120,6 +141,7 @@ result<doorbell> device::add_queue(u16 index, queue& made, u16 wanted, u16 messa
     }
     std::byte* memory = TRY(ring_memory(queue::memory_needed(size, legacy())));
     made.init(size, memory, legacy(), has(feature::event_index));
+    TRY(_queues.push_back({&made, index, message}));
     return _transport->enable_queue(index, made, message);
 }
 

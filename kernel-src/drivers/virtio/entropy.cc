@@ -19,11 +19,10 @@ constexpr u64 time_between_seeds = 300 * ns_per_s;
 
 class entropy_source {
 public:
-    explicit entropy_source(pci::function& function) : _device(function), _again(&ask_again) {}
+    explicit entropy_source(unique<transport> by) : _device(std::move(by)), _again(&ask_again) {}
 
     result<void> start() {
-        TRY(_device.open());
-        TRY(_device.begin(0));
+            TRY(_device.begin(0));
         const u16 message = TRY(_device.connect(&on_interrupt, this, 0));
         _doorbell = TRY(_device.add_queue(0, _queue, queue_entries, message));
         page* memory = TRY(alloc_page());
@@ -73,9 +72,9 @@ private:
 
 }  // namespace
 
-result<void> start_entropy(pci::function& function) {
+result<void> start_entropy(unique<transport> by) {
     // Never freed: from here on its interrupt handler may run.
-    entropy_source* made = TRY(make_unique<entropy_source>(function)).leak();
+    entropy_source* made = TRY(make_unique<entropy_source>(std::move(by))).leak();
     auto outcome = made->start();
     if (!outcome.ok()) {
         made->give_up();

@@ -7,8 +7,10 @@
 #include "core/log.hh"
 #include "core/page.hh"
 #include "core/thread.hh"
+#include "drivers/nic/network.hh"
+#include "drivers/virtio/device.hh"
 #include "drivers/virtio/drivers.hh"
-#include "drivers/virtio/net_queue.hh"
+#include "drivers/virtio/net_rings.hh"
 #include "lib/vector.hh"
 
 namespace kiln::virtio {
@@ -37,101 +39,134 @@ struct pairs_command {
     u8 acknowledged = 0xff;
 };
 
-class network final : public net::net_device {
+class network final : public nic::network {
 public:
-    explicit network(pci::function& function) : _device(function) {}
+    explicit network(unique<transport> by)
+        : nic::network("virtio-net"), _device(std::move(by)) {}
 
     result<void> open();
     void give_up() { _device.fail(); }
 
-    net::mac_address mac() const override { return _mac; }
     u32 mtu() const override { return _mtu; }
     u32 features() const override;
-    bool link_up() const override { return _link_up.load(std::memory_order_relaxed); }
-    net::device_counters counters() const override;
-    void transmit(net::packet_ptr frame, bool more) override;
-    void start(net::net_receiver& receiver) override;
 
 private:
+    struct pair {
+        network* of;
+        net_rings rings;
+        nic::queue_pair service;
+    };
+
+    static void on_interrupt(void* context);
     static void on_config_change(void* context);
-    static void look_at_link(void* context);
+    void look_round(u32 queue) override;
+    result<void> restart() override;
+    void switch_off() override { _device.switch_off(); }
+    bool read_link() override;
+
+    u32 offered_pairs();
     result<void> open_pairs();
-    result<void> use_pairs(doorbell control);
+    result<void> open_pair(u16 number, usize header_size);
+    result<void> use_pairs();
+    result<void> wait_for_control();
     void read_addresses();
-    void check_link();
 
     device _device;
-    vector<unique<net_queue_pair>> _pairs;
+    vector<unique<pair>> _pairs;
     queue _control;
-    net::mac_address _mac{};
+    doorbell _control_doorbell;
+    pairs_command* _command = nullptr;
     u32 _mtu = 1500;
-    std::atomic<bool> _link_up{true};
     std::atomic<bool> _config_changed{false};
-    net::net_receiver* _receiver = nullptr;
 };
 
 result<void> network::open() {
-    TRY(_device.open());
     const u64 several = cpu_count() > 1 ? net_feature::multiqueue | net_feature::control_queue : 0;
     TRY(_device.begin(net_feature::wanted | several));
     TRY(open_pairs());
     if (_device.has(net_feature::status)) {
         _device.set_config_message(TRY(_device.connect(&on_config_change, this, 0)));
     }
-    const u32 offered =
-        _device.has(net_feature::multiqueue) ? _device.config<u16>(config_pairs) : 1;
-    doorbell control;
     if (_pairs.size() > 1) {
-        control = TRY(_device.add_queue(static_cast<u16>(offered * 2), _control, control_entries,
-                                        no_message));
+        page* memory = TRY(alloc_page());
+        _command = static_cast<pairs_command*>(page_data(*memory));
+        _control_doorbell = TRY(_device.add_queue(static_cast<u16>(offered_pairs() * 2), _control,
+                                                  control_entries, no_message));
     }
     read_addresses();
     _device.start();
-    check_link();
-    return _pairs.size() > 1 ? use_pairs(control) : result<void>();
+    set_link(read_link());
+    return use_pairs();
+}
+
+u32 network::offered_pairs() {
+    const bool several = _device.has(net_feature::multiqueue | net_feature::control_queue);
+    return several ? _device.config<u16>(config_pairs) : 1;
 }
 
 result<void> network::open_pairs() {
-    const bool several = _device.has(net_feature::multiqueue | net_feature::control_queue);
-    const u32 offered = several ? _device.config<u16>(config_pairs) : 1;
-    const u32 used = std::clamp<u32>(std::min(offered, cpu_count()), 1, most_pairs);
+    // One interrupt for all says nothing of whose it is.
+    const u32 most = _device.has_messages() ? std::min(cpu_count(), most_pairs) : 1;
+    const u32 used = std::clamp<u32>(offered_pairs(), 1, most);
     const bool is_short = _device.legacy() && !_device.has(net_feature::merge_buffers);
     for (u32 i = 0; i < used; ++i) {
-        auto made = TRY(make_unique<net_queue_pair>());
-        TRY(made->open(_device, static_cast<u16>(i), i,
-                       is_short ? short_net_header : sizeof(net_header)));
-        TRY(_pairs.push_back(std::move(made)));
+        TRY(open_pair(static_cast<u16>(i), is_short ? short_net_header : sizeof(net_header)));
     }
     return {};
 }
 
-// Polled, as it happens once; there is no interrupt for the control queue.
-result<void> network::use_pairs(doorbell control) {
-    page* memory = TRY(alloc_page());
-    auto* command = new (page_data(*memory)) pairs_command;
-    command->pairs = static_cast<u16>(_pairs.size());
-    const u64 place = dma_address(command);
+// Makes queues 2 × `number` and the one after it, whose interrupts go to CPU `number`.
+result<void> network::open_pair(u16 number, usize header_size) {
+    auto owner = TRY(make_unique<pair>());
+    pair& made = *owner;
+    made.of = this;
+    TRY(_pairs.push_back(std::move(owner)));
+    const u16 message = TRY(_device.connect(&on_interrupt, &made, number));
+    const u16 index = static_cast<u16>(number * 2);
+    const doorbell receive = TRY(
+        _device.add_queue(index, made.rings.receive_queue(), net_rings::entries, message));
+    const doorbell transmit =
+        TRY(_device.add_queue(static_cast<u16>(index + 1), made.rings.transmit_queue(),
+                              net_rings::entries, message));
+    made.rings.set_doorbells(receive, transmit);
+    TRY(made.rings.open(header_size));
+    return add_queue(made.service, made.rings, true);
+}
+
+// The device uses one pair until it is told of more.
+result<void> network::use_pairs() {
+    if (_pairs.size() == 1) {
+        return {};
+    }
+    *_command = {};
+    _command->pairs = static_cast<u16>(_pairs.size());
+    const u64 place = dma_address(_command);
     const segment parts[] = {{place, 2, false},
                              {place + offsetof(pairs_command, pairs), 2, false},
                              {place + offsetof(pairs_command, acknowledged), 1, true}};
-    TRY(_control.add(parts, command));
+    TRY(_control.add(parts, _command));
     if (_control.publish()) {
-        control.ring();
+        _control_doorbell.ring();
     }
+    return wait_for_control();
+}
+
+// Polled, as it happens once; there is no interrupt for the control queue.
+result<void> network::wait_for_control() {
     queue::completion done;
     for (const u64 deadline = deadline_after(longest_command); !_control.take(done);) {
         if (now() > deadline) {
-            return err::timedout;  // the page stays the device's
+            return err::timedout;
         }
         yield();
     }
-    const bool good = command->acknowledged == 0;
-    drop_page_reference(*memory);
-    return good ? result<void>() : err::io;
+    return _command->acknowledged == 0 ? result<void>() : err::io;
 }
 
 void network::read_addresses() {
-    _device.read_config(config_mac, &_mac, sizeof(_mac));
+    net::mac_address mac;
+    _device.read_config(config_mac, &mac, sizeof(mac));
+    set_mac(mac);
     if (_device.has(net_feature::mtu)) {
         _mtu = std::clamp<u32>(_device.config<u16>(config_mtu), 68, 65535);
     }
@@ -146,65 +181,50 @@ u32 network::features() const {
                           (_device.has(net_feature::tso6) ? f::tso6 : 0);
 }
 
-net::device_counters network::counters() const {
-    net::device_counters sum{};
-    for (const unique<net_queue_pair>& each : _pairs) {
-        each->add_counters(sum);
-    }
-    return sum;
-}
-
-void network::transmit(net::packet_ptr frame, bool more) {
-    _pairs[_pairs.size() == 1 ? 0 : this_cpu() % _pairs.size()]->transmit(std::move(frame), more);
-}
-
-void network::start(net::net_receiver& receiver) {
-    _receiver = &receiver;
-    for (u32 i = 0; i < _pairs.size(); ++i) {
-        // A single pair's thread may run wherever there is time.
-        const u32 cpu = _pairs.size() == 1 ? max_cpus : i;
-        if (!_pairs[i]->start(receiver, cpu, &look_at_link, this).ok()) {
-            log_error("virtio-net: no memory for a thread");
-        }
+// Without messages it comes for everything, and that it was this device's line has been seen.
+void network::on_interrupt(void* context) {
+    auto& mine = *static_cast<pair*>(context);
+    if (!mine.service.wake_by_interrupt()) {
+        mine.of->_device.silence();
     }
 }
 
 void network::on_config_change(void* context) {
     auto& self = *static_cast<network*>(context);
     self._config_changed.store(true, std::memory_order_release);
-    self._pairs[0]->wake();
+    self._pairs[0]->service.wake();
 }
 
-void network::look_at_link(void* context) {
-    auto& self = *static_cast<network*>(context);
-    if (self._config_changed.load(std::memory_order_relaxed) &&
-        self._config_changed.exchange(false, std::memory_order_acquire)) {
-        self.check_link();
+void network::look_round(u32) {
+    if (_config_changed.load(std::memory_order_relaxed) &&
+        _config_changed.exchange(false, std::memory_order_acquire)) {
+        set_link(read_link());
     }
 }
 
-void network::check_link() {
-    if (!_device.has(net_feature::status)) {
-        return;
+bool network::read_link() {
+    return !_device.has(net_feature::status) ||
+           (_device.config<u16>(config_status) & status_link_up) != 0;
+}
+
+result<void> network::restart() {
+    TRY(_device.stop());
+    for (const unique<pair>& each : _pairs) {
+        each->rings.clear();
     }
-    const bool up = (_device.config<u16>(config_status) & status_link_up) != 0;
-    if (_link_up.exchange(up) != up && _receiver != nullptr) {
-        _receiver->link_changed(up);
+    if (_pairs.size() > 1) {
+        (void)_control.take_back();
+        _control.restart();
     }
+    TRY(_device.restart());
+    _device.start();
+    return use_pairs();
 }
 
 }  // namespace
 
-result<void> start_net(pci::function& function) {
-    // Never freed: from here on its interrupt handler may run.
-    network* made = TRY(make_unique<network>(function)).leak();
-    auto outcome = made->open();
-    if (!outcome.ok()) {
-        made->give_up();
-        return outcome;
-    }
-    net::register_net_device(*made);
-    return {};
+result<void> start_net(unique<transport> by) {
+    return nic::add_card<network>(std::move(by));
 }
 
 }  // namespace kiln::virtio

@@ -1,5 +1,8 @@
 #include "drivers/virtio/queue.hh"
 
+#include <algorithm>
+#include <utility>
+
 #include "drivers/mmio.hh"
 #include "lib/assert.hh"
 
@@ -57,6 +60,7 @@ void queue::init(u16 size, std::byte* memory, bool legacy, bool event_index) {
     _free = size;
     _first_free = 0;
     _added = _published = _taken = 0;
+    _legacy = legacy;
     _event_index = event_index;
     _interrupts = true;
     _broken = false;
@@ -64,6 +68,18 @@ void queue::init(u16 size, std::byte* memory, bool legacy, bool event_index) {
         _next[i] = static_cast<u16>(i + 1 < size ? i + 1 : no_descriptor);
         _tokens[i] = nullptr;
     }
+}
+
+void* queue::take_back() {
+    void** end = _tokens + _size;
+    void** found = std::find_if(_tokens, end, [](void* token) { return token != nullptr; });
+    return found == end ? nullptr : std::exchange(*found, nullptr);
+}
+
+void queue::restart() {
+    auto* memory = reinterpret_cast<std::byte*>(_descriptors);
+    __builtin_memset(memory, 0, memory_needed(_size, _legacy));
+    init(_size, memory, _legacy, _event_index);
 }
 
 result<void> queue::add(std::span<const segment> segments, void* token) {

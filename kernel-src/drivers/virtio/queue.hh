@@ -41,6 +41,11 @@ public:
     // Requests that the device has not finished.
     u16 in_flight() const { return static_cast<u16>(_size - _free); }
 
+    // When the device is stopped for good or has been reset: the tokens of what it has not finished,
+    // one by one, then null; and an empty ring in the same memory.
+    void* take_back();
+    void restart();
+
     const void* descriptors() const { return _descriptors; }
     const void* available() const { return _available; }
     const void* used() const { return _used; }
@@ -81,6 +86,7 @@ private:
     u16 _added = 0;      // next index to fill in the available ring
     u16 _published = 0;  // the index the device has been shown
     u16 _taken = 0;      // next index of the used ring to look at
+    bool _legacy = false;
     bool _event_index = false;
     bool _interrupts = true;
     bool _broken = false;

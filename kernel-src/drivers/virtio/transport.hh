@@ -1,7 +1,9 @@
-// How a virtio device is reached: registers of VIRTIO 1.x over PCI, or the older ones in ports.
+// How a virtio device is reached: registers of VIRTIO 1.x over PCI, the older ones in ports, or those
+// of a device that is in memory without any bus.
 #pragma once
 
 #include "drivers/pci/pci.hh"
+#include "drivers/virtio/doorbell.hh"
 #include "drivers/virtio/queue.hh"
 #include "lib/ref.hh"
 
@@ -9,34 +11,8 @@ namespace kiln::virtio {
 
 inline constexpr u16 no_message = 0xffff;
 
-// Where a write tells the device to look at a queue. Context: any.
-class doorbell {
-public:
-    void ring() const {
-        if (_memory != nullptr) {
-            *_memory = _queue;
-        } else {
-            ring_port();
-        }
-    }
-
-    static doorbell at_memory(volatile u16* place, u16 queue_index) {
-        return {place, 0, queue_index};
-    }
-    static doorbell at_port(u16 port, u16 queue_index) { return {nullptr, port, queue_index}; }
-    constexpr doorbell() = default;
-
-private:
-    constexpr doorbell(volatile u16* memory, u16 port, u16 queue_index)
-        : _memory(memory), _port(port), _queue(queue_index) {}
-    void ring_port() const;
-
-    volatile u16* _memory = nullptr;
-    u16 _port = 0;
-    u16 _queue = 0;
-};
-
-// One thread sets a device up; afterwards only take_interrupt_status and read_config are used.
+// One thread sets a device up, or resets it; otherwise only take_interrupt_status, status, read_config
+// and silence are used.
 class transport : noncopyable {
 public:
     virtual ~transport() = default;
@@ -54,12 +30,15 @@ public:
     virtual u16 queue_size(u16 index) = 0;
     // Tells the device where the queue is. err::io when it does not take the message number.
     virtual result<doorbell> enable_queue(u16 index, const queue& made, u16 message) = 0;
-};
 
-// Picks the newest registers that the function has. `uses_messages`: MSI-X is on, which moves the
-// older registers.
-result<unique<transport>> open_transport(pci::function& of, bool uses_messages);
-result<unique<transport>> open_modern(pci::function& of);
-result<unique<transport>> open_legacy(pci::function& of, bool uses_messages);
+    // Whether each of several interrupts can have a handler of its own (MSI-X).
+    virtual bool has_messages() const = 0;
+    // Calls `handler` on `cpu` for message `index`; without messages: for the one interrupt, 0.
+    virtual result<void> connect(u32 index, interrupt_handler handler, void* context, u32 cpu) = 0;
+    // No interrupts any more. Context: any.
+    virtual void silence() = 0;
+    // The device reaches no memory any more, as far as its bus can see to that.
+    virtual void cut_off() = 0;
+};
 
 }  // namespace kiln::virtio

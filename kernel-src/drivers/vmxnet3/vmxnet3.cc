@@ -2,7 +2,7 @@
 // vmxnet3 as a network device of the stack: a queue for each CPU where there are interrupts enough.
 //
 // A command is done when its register has been written or read, so there is nothing to wait for.
-// Locks: `_configuring`, around a reset and everything that uses the command register after start.
+// Locks: `_configuring`, around everything that uses the command register after start.
 #include <algorithm>
 #include <bit>
 
@@ -11,7 +11,7 @@
 #include "core/page.hh"
 #include "core/thread.hh"
 #include "drivers/mmio.hh"
-#include "drivers/nic/reset_limit.hh"
+#include "drivers/nic/network.hh"
 #include "drivers/pci/pci.hh"
 #include "drivers/vmxnet3/drivers.hh"
 #include "drivers/vmxnet3/queue.hh"
@@ -30,22 +30,12 @@ static_assert(queue::total_bytes <= page_size << queue_order);
 static_assert(queues_offset + most_queues * (sizeof(transmit_queue) + sizeof(receive_queue)) <=
               2 * page_size);
 
-class network final : public net::net_device, nic::card {
+class network final : public nic::network {
 public:
-    explicit network(pci::function& function) : _function(function) {}
+    explicit network(pci::function& function) : nic::network("vmxnet3"), _function(function) {}
 
     result<void> open();
     void give_up();
-
-    net::mac_address mac() const override { return _mac; }
-    u32 mtu() const override { return 1500; }
-    u32 features() const override {
-        return net::device_feature::transmit_checksum | net::device_feature::tso4;
-    }
-    bool link_up() const override { return _link_up.load(std::memory_order_relaxed); }
-    net::device_counters counters() const override;
-    void transmit(net::packet_ptr frame, bool more) override;
-    void start(net::net_receiver& receiver) override;
 
 private:
     struct side {
@@ -57,7 +47,9 @@ private:
     static void on_message(void* context);
     static void on_line(void* context);
     void look_round(u32 number) override;
-    bool recover(nic::trouble what) override;
+    result<void> restart() override;
+    void switch_off() override;
+    bool read_link() override { return (command_result(command::link) & 1) != 0; }
 
     u32 command_result(command what);
     void order(command what);
@@ -72,8 +64,6 @@ private:
     void describe_spread(shared_area& area);
     result<void> activate();
     void take_events();
-    void check_link();
-    void set_link(bool up);
 
     pci::function& _function;
     pci::interrupt_source _interrupts;
@@ -85,12 +75,6 @@ private:
     bool _two_interrupts = false;
     bool _auto_mask = true;
     vector<unique<side>> _sides;
-    net::mac_address _mac{};
-    mutex _configuring;
-    nic::reset_limit _resets;
-    bool _off = false;
-    std::atomic<bool> _link_up{true};
-    net::net_receiver* _receiver = nullptr;
 };
 
 u32 network::command_result(command what) {
@@ -116,7 +100,7 @@ result<void> network::open() {
     TRY(make_queues());
     _function.enable(pci::command::bus_master);
     TRY(activate());
-    check_link();
+    set_link(read_link());
     return {};
 }
 
@@ -132,8 +116,10 @@ result<void> network::agree_on_revision() {
 
 void network::read_mac() {
     const u32 low = command_result(command::mac_low), high = command_result(command::mac_high);
-    __builtin_memcpy(_mac.bytes, &low, 4);
-    __builtin_memcpy(_mac.bytes + 4, &high, 2);
+    net::mac_address mac;
+    __builtin_memcpy(mac.bytes, &low, 4);
+    __builtin_memcpy(mac.bytes + 4, &high, 2);
+    set_mac(mac);
     mmio_write<u32>(_device_registers, device_reg::mac_low, low);
     mmio_write<u32>(_device_registers, device_reg::mac_high, high & 0xffff);
 }
@@ -169,11 +155,8 @@ result<void> network::make_queues() {
         TRY(_sides.push_back(std::move(made)));
     }
     const bool interrupts = connect().ok();
-    if (!interrupts) {
-        log_warning("vmxnet3: no interrupt can be had; the card is looked at every millisecond");
-    }
-    for (u32 i = 0; i < _queue_count; ++i) {
-        _sides[i]->service.init(_sides[i]->rings, *this, i, interrupts);
+    for (const unique<side>& each : _sides) {
+        TRY(add_queue(each->service, each->rings, interrupts));
     }
     return {};
 }
@@ -277,30 +260,6 @@ void network::give_up() {
     _function.disable(pci::command::bus_master);
 }
 
-net::device_counters network::counters() const {
-    net::device_counters sum{};
-    for (const unique<side>& each : _sides) {
-        each->service.add_counters(sum);
-    }
-    return sum;
-}
-
-void network::transmit(net::packet_ptr frame, bool more) {
-    const u32 number = _queue_count == 1 ? 0 : this_cpu() % _queue_count;
-    _sides[number]->service.transmit(std::move(frame), more);
-}
-
-void network::start(net::net_receiver& receiver) {
-    _receiver = &receiver;
-    for (u32 i = 0; i < _queue_count; ++i) {
-        // A single queue's thread may run wherever there is time.
-        const u32 cpu = _queue_count == 1 ? max_cpus : i;
-        if (!_sides[i]->service.start("vmxnet3", receiver, cpu).ok()) {
-            log_error("vmxnet3: no memory for a thread");
-        }
-    }
-}
-
 void network::on_message(void* context) {
     auto& mine = *static_cast<side*>(context);
     network& self = *mine.of;
@@ -331,49 +290,22 @@ void network::take_events() {
     const u32 events = __atomic_load_n(&area().events, __ATOMIC_RELAXED);
     mmio_write<u32>(_device_registers, device_reg::event_cause, events);
     if ((events & event::link) != 0) {
-        check_link();
+        set_link(read_link());
     }
 }
 
-void network::check_link() {
-    set_link((command_result(command::link) & 1) != 0);
-}
-
-void network::set_link(bool up) {
-    if (_link_up.exchange(up) != up && _receiver != nullptr) {
-        _receiver->link_changed(up);
-    }
-}
-
-bool network::recover(nic::trouble what) {
-    lock_guard guard(_configuring);
-    if (_off) {
-        return false;
-    }
-    for (const unique<side>& each : _sides) {
-        each->service.pause();
-    }
-    const bool may_try = what == nic::trouble::not_sending && _resets.may_try(now());
+result<void> network::restart() {
     order(command::reset);
-    if (may_try) {
-        for (const unique<side>& each : _sides) {
-            each->rings.clear();
-        }
-        if (activate().ok()) {
-            log_warning("vmxnet3: {}; it was reset", nic::sentence_of(what));
-            for (const unique<side>& each : _sides) {
-                each->service.resume();
-            }
-            check_link();
-            return true;
-        }
+    for (const unique<side>& each : _sides) {
+        each->rings.clear();
     }
-    _off = true;
+    return activate();
+}
+
+void network::switch_off() {
+    order(command::reset);
     _function.disable(pci::command::bus_master);
     _interrupts.silence();
-    log_error("vmxnet3: {}; it is not used any more", nic::sentence_of(what));
-    set_link(false);
-    return false;
 }
 
 }  // namespace
@@ -383,15 +315,7 @@ bool takes(const pci::function& function) {
 }
 
 result<void> start(pci::function& function) {
-    // Never freed: from here on its interrupt handler may run.
-    network* made = TRY(make_unique<network>(function)).leak();
-    auto outcome = made->open();
-    if (!outcome.ok()) {
-        made->give_up();
-        return outcome;
-    }
-    net::register_net_device(*made);
-    return {};
+    return nic::add_card<network>(function);
 }
 
 }  // namespace kiln::vmxnet3

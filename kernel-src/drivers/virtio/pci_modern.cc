@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "drivers/mmio.hh"
-#include "drivers/virtio/transport.hh"
+#include "drivers/virtio/pci_transport.hh"
 
 namespace kiln::virtio {
 namespace {
@@ -45,9 +45,12 @@ result<volatile u8*> map_region(pci::function& of, const region_place& place, us
     return pci::map_bar(of, place.bar, place.offset, std::min<usize>(place.length, longest_region));
 }
 
-class modern_transport final : public transport {
+class modern_transport final : public pci_transport {
 public:
-    result<void> open(pci::function& of) {
+    using pci_transport::pci_transport;
+
+    result<void> open() {
+        pci::function& of = _function;
         const region_place common = TRY(find_region(of, region::common));
         const region_place interrupt = TRY(find_region(of, region::interrupt));
         const region_place notify = TRY(find_region(of, region::notify));
@@ -146,9 +149,9 @@ private:
 
 }  // namespace
 
-result<unique<transport>> open_modern(pci::function& of) {
-    auto made = TRY(make_unique<modern_transport>());
-    TRY(made->open(of));
+result<unique<transport>> open_modern(pci::function& of, const pci::interrupt_source& interrupts) {
+    auto made = TRY(make_unique<modern_transport>(of, interrupts));
+    TRY(made->open());
     return unique<transport>(std::move(made));
 }
 

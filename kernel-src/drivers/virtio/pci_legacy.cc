@@ -1,7 +1,7 @@
 // kernel only
 // The registers of devices older than VIRTIO 1.0, in an I/O BAR (VIRTIO 1.2, 4.1.4.10).
 #include "arch/x86_64/ports.hh"
-#include "drivers/virtio/transport.hh"
+#include "drivers/virtio/pci_transport.hh"
 
 namespace kiln::virtio {
 namespace {
@@ -11,10 +11,13 @@ constexpr u16 device_feature_bits = 0, driver_feature_bits = 4, queue_page = 8, 
               config_message = 20, queue_message = 22;
 constexpr u16 config_with_messages = 24, config_without = 20;
 
-class legacy_transport final : public transport {
+class legacy_transport final : public pci_transport {
 public:
-    legacy_transport(u16 port, bool uses_messages)
-        : _port(port), _config(uses_messages ? config_with_messages : config_without) {}
+    // Messages move the device's own registers.
+    legacy_transport(pci::function& of, const pci::interrupt_source& interrupts, u16 port)
+        : pci_transport(of, interrupts),
+          _port(port),
+          _config(interrupts.has_msix() ? config_with_messages : config_without) {}
 
     bool legacy() const override { return true; }
     u64 device_features() override { return in32(at(device_feature_bits)); }
@@ -76,18 +79,9 @@ private:
 
 }  // namespace
 
-void doorbell::ring_port() const {
-    out16(_port, _queue);
-}
-
-result<unique<transport>> open_legacy(pci::function& of, bool uses_messages) {
+result<unique<transport>> open_legacy(pci::function& of, const pci::interrupt_source& interrupts) {
     const u16 port = TRY(pci::io_bar(of, 0));
-    return unique<transport>(TRY(make_unique<legacy_transport>(port, uses_messages)));
-}
-
-result<unique<transport>> open_transport(pci::function& of, bool uses_messages) {
-    auto modern = open_modern(of);
-    return modern.ok() ? std::move(modern) : open_legacy(of, uses_messages);
+    return unique<transport>(TRY(make_unique<legacy_transport>(of, interrupts, port)));
 }
 
 }  // namespace kiln::virtio

@@ -1,4 +1,6 @@
 // kernel only
+#include "drivers/virtio/pci_transport.hh"
+
 #include "drivers/virtio/drivers.hh"
 
 namespace kiln::virtio {
@@ -14,6 +16,14 @@ u16 type_of(const pci::function& function) {
     }
     return device < transitional_end ? function.subsystem_device()
                                      : static_cast<u16>(device - transitional_end);
+}
+
+result<unique<transport>> open_transport(pci::function& of) {
+    pci::interrupt_source interrupts;
+    TRY(interrupts.init(of));
+    of.enable(pci::command::bus_master);
+    auto modern = open_modern(of, interrupts);
+    return modern.ok() ? std::move(modern) : open_legacy(of, interrupts);
 }
 
 }  // namespace kiln::virtio
