@@ -43,7 +43,7 @@ test-publish: rigs ## All tests of publishing, the long ones too
 	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox virtualbox-long vsphere vsphere-long \
 	    pipeline packer molecule
 
-rigs: ## Build, once, what publishing is tested against (vCenter simulator; VirtualBox, as root)
+rigs: ## Build, once, what publishing is tested against (vCenter simulator; VirtualBox)
 	@$(cd) tools/setup rigs
 	@$(cd) tools/rigs
 
