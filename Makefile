@@ -41,7 +41,7 @@ test-all: ## All tests, the long ones too
 test-publish: rigs ## All tests of publishing, the long ones too
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox virtualbox-long vsphere vsphere-long \
-	    pipeline packer molecule
+	    pipeline packer collection-publish molecule
 
 rigs: ## Build, once, what publishing is tested against (vCenter simulator; VirtualBox)
 	@$(cd) tools/setup rigs
@@ -67,7 +67,7 @@ lint: ## ruff, mypy, yamllint, ansible-lint; changelog fragments; what documenta
 	@$(cd) tools/setup test
 	@$(cd) .venv/bin/nox -s lint changelog docs
 
-test-collection: ## All checks of the collection: the linters, its tarball, ansible-test
+test-collection: rigs ## All checks of the collection: the linters, its tarball, ansible-test, molecule
 	@$(cd) tools/setup test
 	@$(cd) .venv/bin/nox
 

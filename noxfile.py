@@ -17,7 +17,16 @@ NAME = "kiln.unikernel"
 BIN = TOP / ".venv/bin"
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "changelog", "docs", "tarball", "sanity", "units", "integration"]
+nox.options.sessions = [
+    "lint",
+    "changelog",
+    "docs",
+    "tarball",
+    "sanity",
+    "units",
+    "integration",
+    "molecule",
+]
 
 
 def run(session: nox.Session, program: str, *words: str) -> None:
@@ -77,5 +86,11 @@ def units(session: nox.Session) -> None:
 
 @nox.session
 def integration(session: nox.Session) -> None:
-    """ansible-test integration."""
-    run(session, "python", "tests/sanity.py", "integration")
+    """ansible-test integration (after make rigs); nox -s integration -- TARGET … for some."""
+    run(session, "python", "tests/sanity.py", "integration", *session.posargs)
+
+
+@nox.session
+def molecule(session: nox.Session) -> None:
+    """The scenario of each role (after make rigs); nox -s molecule -- SCENARIO … for some."""
+    run(session, "python", "tests/molecule.py", *session.posargs)

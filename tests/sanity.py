@@ -142,7 +142,7 @@ def counterparts(tree: Path, roles: list[str]) -> Iterator[None]:
     with of_roles(roles) as ways, tempfile.TemporaryDirectory(prefix="kiln-") as folder:
         if "pipeline" in roles:
             facts["rig_kernel"] = str(build_kernel())
-        if "publish_vsphere" in roles:
+        if {"publish_vsphere", "publish_virtualbox"} & set(roles):
             facts["rig_ovas"] = make_ovas(Path(folder))
         # JSON is YAML.
         config.write_text(json.dumps(facts | {"rig": ways}))

@@ -22,6 +22,7 @@ sys.path[:0] = [str(TOP), TREE]
 
 from tests.publish.ova import make_ova  # noqa: E402
 from tests.publish.virtualbox import PROGRAM, end_server, own_environment  # noqa: E402
+from tests.publish.virtualbox import make_ova as make_virtualbox_ova  # noqa: E402
 from tests.rigs.ec2 import rig as ec2_rig  # noqa: E402
 from tests.rigs.vsphere import rig as vsphere_rig  # noqa: E402
 
@@ -90,6 +91,16 @@ def of_roles(names: Iterable[str]) -> Iterator[dict[str, str]]:
         yield found
 
 
-def make_ovas(folder: Path) -> list[str]:
-    """Two small ones, for a vCenter."""
-    return [str(make_ova(folder / f"{word}.ova", word.encode())) for word in ("one", "two")]
+def make_ovas(folder: Path) -> dict[str, list[str]]:
+    """Three small ones for each of those that take such."""
+    makers: dict[str, Callable[[Path, bytes], Path]] = {
+        "vsphere": make_ova,
+        "virtualbox": make_virtualbox_ova,
+    }
+    return {
+        kind: [
+            str(make(folder / f"{kind}-{word}.ova", word.encode()))
+            for word in ("one", "two", "three")
+        ]
+        for kind, make in makers.items()
+    }

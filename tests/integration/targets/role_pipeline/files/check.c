@@ -1,0 +1,8 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(void)
+{
+    puts("all is well");
+    return atoi(getenv("STATUS"));
+}
