@@ -55,9 +55,10 @@ bench: ## Kiln and a Debian guest side by side on the same emulator
 	@$(cd) tools/setup bench
 	@$(cd) $(python) tests/bench/run $(ARGS)
 
-bench-publish: ## Publishing against a server on this machine: throughput, bytes, memory
+bench-publish: kernel rigs ## Bakes by size, publishing to what stands in for clouds: throughput, bytes, memory
 	@$(cd) tools/setup publish
 	@$(cd) $(python) tests/bench/publish.py $(ARGS)
+	@$(cd) $(python) tests/bench/targets.py
 
 fuzz: ## Long runs of the kernel's fuzzers (SECONDS=600 each)
 	@$(cd) tools/setup test

@@ -12,10 +12,8 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
-import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,16 +22,10 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
 
+from tests.bench.one_run import run_module  # noqa: E402
 from tests.rigs.ec2.rig import KEY, REGION, SECRET, Rig  # noqa: E402
 
 BLOCK = 512 * 1024
-MODULE = """
-import json, sys
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.kiln.unikernel.plugins.modules import ec2_image
-with patch_module_args(json.loads(sys.argv[1])):
-    ec2_image.main()
-"""
 
 
 def make_disk(path, gibibytes, mebibytes):
@@ -70,25 +62,12 @@ def count(path, unit):
 
 
 def publish(rig, disk, store, **rest):
-    """One run of the module in a process of its own: seconds, its result, its peak in MiB."""
+    """One run of the module in a process of its own."""
     arguments = {
         "name": "bench", "path": str(disk), "endpoint_url": rig.url, "region": REGION,
         "access_key": KEY, "secret_key": SECRET, "store": str(store),
     } | rest  # fmt: skip
-    tree = subprocess.run([TOP / "tools/tree"], check=True, capture_output=True, text=True)
-    env = dict(os.environ, PYTHONPATH=tree.stdout.strip(), AWS_EC2_METADATA_DISABLED="true")
-    begin = time.monotonic()
-    with subprocess.Popen(
-        [sys.executable, "-c", MODULE, json.dumps(arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env,
-    ) as process:  # fmt: skip
-        said = process.stdout.read()
-        _pid, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    result = json.loads(said)
-    if result.get("failed"):
-        sys.exit(f"bench: the publish failed: {result['msg']}")
-    return time.monotonic() - begin, result, usage.ru_maxrss / 1024
+    return run_module("ec2_image", **arguments)
 
 
 def every_block(disk):
@@ -166,18 +145,18 @@ def measure(rig, disk, store):
 
         print(f"a block takes           {delay * 1000:10.0f} ms more than this machine needs")
         reset()
-        first, result, peak = publish(rig, disk, store)
+        first = publish(rig, disk, store)
         sent = rig.set()["bytes"]["PutSnapshotBlock"]
-        second, again, _peak = publish(rig, disk, store)
-        assert result["changed"] and not again["changed"]
+        second = publish(rig, disk, store)
+        assert first.result["changed"] and not second.result["changed"]
         reset()
         loop, looped = plain_loop(rig, disk, without_holes)
-        print(f"  first publish         {first:10.2f} s  {sent / mib / first:8.1f} MiB/s")
+        print(f"  first publish         {first.seconds:10.2f} s  {sent / mib / first.seconds:8.1f} MiB/s")
         print(f"  boto3 loop, no holes  {loop:10.2f} s  {looped / mib / loop:8.1f} MiB/s")
-        print(f"  faster by             {loop / first:10.2f}")
+        print(f"  faster by             {loop / first.seconds:10.2f}")
         print(f"  sent / not zero       {sent / blocks:10.4f}  (by 4 KiB: {sent / sectors:.4f})")
-        print(f"  second publish        {second:10.2f} s")
-        print(f"  memory of the module  {peak:10.1f} MiB at its peak", flush=True)
+        print(f"  second publish        {second.seconds:10.2f} s, {second.cpu:.2f} s of a CPU")
+        print(f"  memory of the module  {first.peak:10.1f} MiB at its peak", flush=True)
     rig.set(reset=True, settings={"forget": True})
     loop, looped = plain_loop(rig, disk, every_block)
     print(f"boto3 loop, all read    {loop:10.2f} s  {looped / mib / loop:8.1f} MiB/s")
