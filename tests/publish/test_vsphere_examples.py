@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.publish.ova import make_ova
@@ -13,6 +14,7 @@ from tests.publish.play import run_play, tasks
 from tests.rigs.vsphere.rig import PASSWORD, USER
 
 TOP = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.long
 
 
 def login(vcenter) -> dict:

@@ -101,6 +101,7 @@ def test_the_role_goes_through_all_states(vcenter: Rig, tmp_path: Path) -> None:
     assert vcenter.machines() == []
 
 
+@pytest.mark.long
 def test_the_role_publishes_to_a_library_and_fails_with_a_sentence(
     vcenter: Rig, tmp_path: Path
 ) -> None:
