@@ -2,6 +2,7 @@
 #include "fs/file_lock.hh"
 #include "fs/pipe.hh"
 #include "fs/stat.hh"
+#include "linux/file_clone.hh"
 #include "linux/file_signals.hh"
 #include "linux/limits.hh"
 #include "linux/path_arguments.hh"
@@ -441,6 +442,9 @@ SYSCALL(ioctl, int fd, u32 command, u64 argument) {
             return 0;
         }
         default:
+            if (is_clone_ioctl(command)) {
+                return clone_ioctl(*open, command, argument);
+            }
             return is_owner_ioctl(command) ? owner_ioctl(*open, command, argument)
                                            : open->ioctl(command, argument);
     }

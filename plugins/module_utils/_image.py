@@ -208,7 +208,8 @@ def _resolve(packages: list[str], store: Store, work: Store) -> Lock:
     if not packages:
         return Lock([], [])
     apt = Apt(work.path / "apt")
-    name = f"apt/resolved-{digest_value([sorted(set(packages)), apt.lists_state()])}.json"
+    asked = [_packages.RULE, sorted(set(packages)), apt.lists_state()]
+    name = f"apt/resolved-{digest_value(asked)}.json"
     known = _packages.read_lock(store.path / name)
     if known:
         return known

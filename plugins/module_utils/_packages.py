@@ -9,7 +9,7 @@ build machine plays no part. Nothing is installed and no maintainer script ever 
 What follows a dependency: Depends and Pre-Depends, not Recommends; of alternatives the first
 that exists. Not followed are packages that serve only a system which installs, logs in or starts
 other programs: whatever is Essential, and those named in SERVES_THE_SYSTEM. Naming such a
-package outright still brings it in.
+package outright still brings it in, with what it needs.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
 
 ARCHITECTURE = "amd64"
 LOCK_VERSION = 1
+# Goes up when `resolve` finds other packages: an answer that was kept is then asked for anew.
+RULE = 2
 
 SERVES_THE_SYSTEM = frozenset(
     "adduser cdebconf cron cron-daemon-common debconf dpkg-dev init-system-helpers "
@@ -208,7 +210,8 @@ def resolve(apt: Apt, requested: list[str]) -> Lock:
         chosen = _choose(apt, wanted, found)
         fresh = {name: record for name, record in chosen.items() if name not in found}
         found.update(fresh)
-        wanted = [group for record in fresh.values() for group in _depends(record)]
+        followed = [r for name, r in fresh.items() if name in requested or _useful(r)]
+        wanted = [group for record in followed for group in _depends(record)]
     kept = [record for name, record in found.items() if name in requested or _useful(record)]
     packages = [Package(r["Package"], r["Version"], r["SHA256"]) for r in kept]
     return Lock(sorted(set(requested)), sorted(packages, key=lambda package: package.name))
@@ -238,8 +241,6 @@ def _choose(
 
 def _depends(record: dict[str, str]) -> list[list[str]]:
     """Groups of alternatives, without those that only serve a system."""
-    if not _useful(record):
-        return []
     fields = [record.get("Pre-Depends", ""), record.get("Depends", "")]
     groups = [
         [re.split(r"[\s:(]", name.strip(), maxsplit=1)[0] for name in group.split("|")]

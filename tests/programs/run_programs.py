@@ -208,6 +208,8 @@ def wanted_of_kiln(case: Case, linux: Ending) -> Ending:
 
 def compare(case: Case, linux: Ending, kiln: Ending) -> list[str]:
     """What differs, for a reader; empty when nothing does."""
+    if "error while loading shared libraries" in linux.err:
+        raise BadCase(f"the tree lacks what the program needs: {linux.err.strip()}")
     told = []
     if case.status and linux.status != case.status:
         told.append(f"Linux has to end with {case.status} and ended with {linux.status}")

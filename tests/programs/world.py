@@ -59,7 +59,7 @@ def unpack(
     with store.lock("apt"):
         _packages.Apt(store.path / "apt").fetch(lock.packages, store)
     place, stamp = BUILD / name, BUILD / f"{name}.stamp"
-    wanted = digest_value([lock.as_json(), exclude, str(place)])
+    wanted = digest_value([lock.as_json(), exclude, str(place), _image.TIMESTAMP])
     if stamp.exists() and stamp.read_text() == wanted:
         return place
     stamp.unlink(missing_ok=True)
@@ -70,8 +70,15 @@ def unpack(
     for package in lock.packages:
         tree.add_package(_packages.deb(store, package), package.name, chosen)
     finish(place)
+    _set_times(place)
     stamp.write_text(wanted)
     return place
+
+
+def _set_times(tree: Path) -> None:
+    """Gives all the time that an image gives them, for a copy may keep it."""
+    for path in (tree, *tree.rglob("*")):
+        os.utime(path, (_image.TIMESTAMP, _image.TIMESTAMP), follow_symlinks=False)
 
 
 def _compile_python(tree: Path) -> None:
