@@ -370,3 +370,21 @@ def test_a_store_that_cannot_be_written_does_not_matter(root, tmp_path):
     file.write_text("")
     more = {"env": os.environ | {"KILN_CACHE": str(file / "store")}}
     assert run(root, ("exit", "4"), **more).returncode == 4
+
+
+def test_a_machine_that_has_ended_is_not_spoken_to(monkeypatch):
+    """On a busy host a guest that is quick is gone before the monitor has been greeted."""
+    monkeypatch.syspath_prepend(str(TOP / "kernel-src/tools"))
+    from kilnrun import main, qemu, streams  # noqa: PLC0415
+
+    port = streams.Port(qemu.MONITOR)
+    port.far.close()
+    guest = object.__new__(main.Guest)
+    guest._ports = {qemu.MONITOR: port}
+    before = signal.getsignal(signal.SIGQUIT)
+    try:
+        guest._hand_on_quit()
+        signal.raise_signal(signal.SIGQUIT)
+    finally:
+        signal.signal(signal.SIGQUIT, before)
+        port.near.close()

@@ -101,13 +101,16 @@ class Guest:
 
     def _hand_on_quit(self) -> None:
         """SIGQUIT here (Ctrl-\\ on a terminal) becomes one of the program, by way of an NMI."""
-        monitor = self._ports[qemu.MONITOR].near
-        monitor.sendall(b'{"execute": "qmp_capabilities"}\n')
+
+        def say(command: str) -> None:
+            # On a busy host the guest may have ended before this is reached.
+            with contextlib.suppress(OSError):
+                self._ports[qemu.MONITOR].near.sendall(b'{"execute": "%s"}\n' % command.encode())
 
         def ask(_number: int, _frame: FrameType | None) -> None:
-            with contextlib.suppress(OSError):
-                monitor.sendall(b'{"execute": "inject-nmi"}\n')
+            say("inject-nmi")
 
+        say("qmp_capabilities")
         signal.signal(signal.SIGQUIT, ask)
 
     def _wait(self, process: qemu.Process, begun: float) -> None:
