@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-collection test-publish rigs suites bench bench-publish fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi rigs suites bench bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -42,6 +42,10 @@ test-publish: rigs ## All tests of publishing, the long ones too
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py publish publish-long virtualbox virtualbox-long vsphere vsphere-long \
 	    pipeline packer collection-publish molecule
+
+test-uefi: ## The image under UEFI (OVMF): every disk, Secure Boot, what can go wrong
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/run_all.py uefi
 
 rigs: ## Build, once, what publishing is tested against (vCenter simulator; VirtualBox)
 	@$(cd) tools/setup rigs

@@ -9,7 +9,9 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 OURS = ("run_all.py", "lint.py", "fuzz.py", "sanity.py")
-FOLDERS = tuple("unit boot run demo examples playbooks publish packer collection rigs".split())
+FOLDERS = tuple(
+    "unit boot hypervisors run demo examples playbooks publish packer collection rigs".split()
+)
 PYTHON = ["plugins", "playbooks", "noxfile.py", *(f"tests/{name}" for name in FOLDERS + OURS)]
 
 

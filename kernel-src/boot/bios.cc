@@ -156,17 +156,7 @@ u32 read_memory_map() {
     return memory_ranges;
 }
 
-bool is_usable(u64 base, u64 size) {
-    u64 end = base + size;
-    for (u32 at = 0; at < memory_ranges && base < end;) {
-        const memory_range& range = ranges()[at++];
-        if (range.type == usable_memory && range.base <= base && base - range.base < range.size) {
-            base = range.base + range.size;
-            at = 0;  // the rest may be in a range listed before
-        }
-    }
-    return base >= end;
-}
+bool is_usable(u64 base, u64 size) { return covers(ranges(), memory_ranges, base, size); }
 
 void enable_a20() {
     void (*const ways[])() = {[] {}, ask_bios_for_a20, ask_system_port_for_a20,

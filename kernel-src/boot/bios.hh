@@ -6,6 +6,7 @@
 #pragma once
 
 #include "layout.hh"
+#include "memory_map.hh"
 
 namespace boot {
 
@@ -33,17 +34,6 @@ void set_boot_drive(u32 drive);
 
 // Reads `count` (at most bounce_sectors) sectors into the bounce buffer; dies when the disk fails.
 void read_sectors(u64 block, u32 count);
-
-// An entry of the table that the kernel gets, as Xen's arch-x86/hvm/start_info.h lays it out.
-struct memory_range {
-    u64 base;
-    u64 size;
-    u32 type;
-    u32 reserved;
-};
-static_assert(sizeof(memory_range) == 24);
-
-constexpr u32 usable_memory = 1;
 
 // Writes the BIOS's map to memory_map_address and returns the number of ranges.
 u32 read_memory_map();

@@ -38,43 +38,11 @@ void write_screen(char letter) {
     bios_call(0x10, &frame);
 }
 
+}  // namespace
+
 void put(char letter) {
     write_uart(letter);
     write_screen(letter);
-}
-
-void print_digits(u64 value, u32 digits) {
-    while (digits-- > 0) {
-        put("0123456789abcdef"[(value >> (digits * 4)) & 15]);
-    }
-}
-
-}  // namespace
-
-void print(const char* text) {
-    while (*text != 0) {
-        put(*text++);
-    }
-}
-
-void print(u32 number) {
-    char text[11];
-    u32 at = sizeof text - 1;
-    text[at] = 0;
-    do {
-        text[--at] = static_cast<char>('0' + number % 10);
-        number /= 10;
-    } while (number != 0);
-    print(text + at);
-}
-
-void print(hex number) {
-    print("0x");
-    u32 digits = 1;
-    while (digits < 16 && number.value >> (digits * 4) != 0) {
-        ++digits;
-    }
-    print_digits(number.value, digits);
 }
 
 void halt() {

@@ -1,11 +1,11 @@
-// BIOS loader: the two ways to tell a human what went wrong.
+// Loaders: how to tell a human what went wrong; `die` ends every failure.
 //
-// Purpose: text goes to the BIOS screen and to COM1 alike; `die` ends every failure.
+// Purpose: the BIOS loader writes to the BIOS's screen and to COM1 alike, the UEFI loader to the
+// firmware's console. Each has its own `put` and `halt`.
 // Invariants: printing never waits without bound; a machine without UART or screen only loses text.
-// Context: 32-bit protected mode; uses BIOS calls.
 #pragma once
 
-#include "layout.hh"
+#include "types.hh"
 
 namespace boot {
 
@@ -13,6 +13,7 @@ struct hex {
     u64 value;
 };
 
+void put(char letter);
 void print(const char* text);
 void print(u32 number);
 void print(hex number);

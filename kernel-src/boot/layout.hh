@@ -6,12 +6,7 @@
 // Context: 32-bit protected mode, flat segments, no paging, interrupts off.
 #pragma once
 
-#include <stdint.h>
-
-using u8 = uint8_t;
-using u16 = uint16_t;
-using u32 = uint32_t;
-using u64 = uint64_t;
+#include "types.hh"
 
 namespace boot {
 
@@ -26,13 +21,9 @@ constexpr u32 memory_map_limit = 128;
 constexpr u32 command_line_address = 0x21000;
 constexpr u32 command_line_limit = 0x4000;  // with the closing zero
 constexpr u32 elf_header_address = 0x26000;
-constexpr u32 elf_header_limit = 0x1000;
 constexpr u32 note_address = 0x27000;
 constexpr u32 note_limit = 0x1000;
 constexpr u32 low_memory_end = 0x30000;
-
-// A kernel below this would overwrite the loader, the BIOS or the video memory.
-constexpr u32 lowest_segment = 0x100000;
 
 struct boot_header {
     u8 jump[4];

@@ -1,5 +1,4 @@
-// BIOS loader: hvm_start_info, version 1 (Xen's include/public/arch-x86/hvm/start_info.h), and the
-// search for ACPI's root pointer (ACPI 6.4, section 5.2.5.1).
+// BIOS loader: the start info, and the search for ACPI's root pointer (ACPI 6.4, section 5.2.5.1).
 //
 // Invariants: the search reads only the first KiB of the EBDA and 0xe0000 to 0xfffff.
 // Context: 32-bit protected mode.
@@ -7,25 +6,11 @@
 #include "start_info.hh"
 
 #include "console.hh"
+#include "layout.hh"
 
 namespace boot {
 namespace {
 
-struct hvm_start_info {
-    u32 magic;
-    u32 version;
-    u32 flags;
-    u32 module_count;
-    u64 modules;
-    u64 command_line;
-    u64 rsdp;
-    u64 memory_map;
-    u32 memory_ranges;
-    u32 reserved;
-};
-static_assert(sizeof(hvm_start_info) == 56);
-
-constexpr u32 start_info_magic = 0x336ec578;
 constexpr u32 rsdp_size = 20;  // the part that ACPI 1.0 has, which the first checksum covers
 constexpr u32 ebda_pointer = 0x40e;
 
@@ -76,13 +61,7 @@ u32 build_start_info(u32 memory_ranges) {
             "turn ACPI on for this machine");
     }
     auto& info = *reinterpret_cast<hvm_start_info*>(start_info_address);
-    info = {};
-    info.magic = start_info_magic;
-    info.version = 1;
-    info.command_line = command_line_address;
-    info.rsdp = rsdp;
-    info.memory_map = memory_map_address;
-    info.memory_ranges = memory_ranges;
+    fill_start_info(info, command_line_address, rsdp, memory_map_address, memory_ranges);
     return start_info_address;
 }
 

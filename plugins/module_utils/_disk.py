@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the Kiln authors
 # BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
-"""The raw disk image that a BIOS boots: GPT, loader, kernel, command line and root.
+"""The raw disk image that a BIOS and UEFI boot: GPT, loaders, kernel, command line and root.
 
 ``build_disk`` writes an image, ``read_layout`` reads one back and checks it. The same inputs give
 the same bytes: every GUID is a version 5 UUID of the content. Blocks of zeros are not written, so
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ansible_collections.kiln.unikernel.plugins.module_utils._disk_base import (
     ALIGNMENT,
+    EFI_PATH,
     MIB,
     NAME_BOOT,
     NAME_DATA,
@@ -44,10 +45,13 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._disk_boot import (
     read_boot_header,
     read_stage2,
 )
+from ansible_collections.kiln.unikernel.plugins.module_utils._disk_efi import (
+    patch_loader,
+    read_loader,
+)
+from ansible_collections.kiln.unikernel.plugins.module_utils._disk_fat import ESP_SIZE, fat_volume
 from ansible_collections.kiln.unikernel.plugins.module_utils._disk_gpt import (
     BACKUP_SECTORS,
-    ESP_SIZE,
-    empty_fat,
     read_gpt,
     read_partitions,
     write_table,
@@ -176,12 +180,13 @@ def build_disk(
     *,
     stage1: Path | None = None,
     stage2: Path | None = None,
+    efi: Path | None = None,
     data_size: int = 0,
 ) -> DiskLayout:
     """Writes the image ``out`` and returns its layout.
 
-    The loader's ``stage1.bin`` and ``stage2.bin`` are those beside the kernel, where the kernel's
-    build puts them, unless others are given.
+    The loaders' ``stage1.bin``, ``stage2.bin`` and ``bootx64.efi`` are those beside the kernel,
+    where the kernel's build puts them, unless others are given.
     ``data_size`` is the size in bytes of an empty partition at the end, 0 for none; it is rounded
     up to whole MiB. ``out`` appears only when the image is complete.
     """
@@ -197,13 +202,20 @@ def build_disk(
     loader = read_stage2(stage2 or kernel.with_name("stage2.bin"))
     boot_code = patch_stage1(stage1 or kernel.with_name("stage1.bin"), len(loader) // SECTOR)
     boot = boot_partition(loader, command, elf, check)
+    header = BOOT_HEADER.unpack_from(boot)
+    kernel_offset, cmdline_offset = header[4] * SECTOR, header[7] * SECTOR
+    efi_loader = patch_loader(
+        efi or kernel.with_name("bootx64.efi"), (kernel_offset, elf), (cmdline_offset, command)
+    )
     places = _plan(len(boot), root_size, data_size)
     end = places[-1][2] + places[-1][3]
     size = round_up(end + BACKUP_SECTORS * SECTOR, ALIGNMENT)
     with _SparseWriter(out) as image:
         root_digest = image.copy(places[2][2], root)
-        boot_digest = hashlib.sha256(boot_code + boot).hexdigest()
+        boot_digest = hashlib.sha256(boot_code + boot + efi_loader).hexdigest()
         guid = uuid.uuid5(NAMESPACE, f"disk:{boot_digest}:{root_digest}:{size}")
+        esp_offset = places[1][2]
+        volume = fat_volume(esp_offset // SECTOR, guid.fields[0], {EFI_PATH: efi_loader})
         layout = DiskLayout(
             guid,
             size,
@@ -211,13 +223,14 @@ def build_disk(
                 Partition(number, name, kind, uuid.uuid5(guid, name), offset, length)
                 for number, (name, kind, offset, length) in enumerate(places, 1)
             ),
-            BOOT_HEADER.unpack_from(boot)[4] * SECTOR,
+            kernel_offset,
             len(elf),
             cmdline,
+            esp_offset + volume.index(efi_loader),
+            len(efi_loader),
         )
-        esp = layout.partition(NAME_ESP)
         image.write(ALIGNMENT, boot)
-        image.write(esp.offset, empty_fat(esp.first_block, guid.fields[0]))
+        image.write(esp_offset, volume)
         write_table(image, layout, boot_code)
         image.finish(size)
     return layout
@@ -245,13 +258,14 @@ def read_layout(path: Path) -> DiskLayout:
             )
         partitions = read_partitions(path, table, primary[7], primary[8])
         by_name = {part.name: part for part in partitions}
-        if NAME_BOOT not in by_name or NAME_ROOT not in by_name:
+        absent = [name for name in (NAME_BOOT, NAME_ESP, NAME_ROOT) if name not in by_name]
+        if absent:
             fail(
                 path,
                 2 * SECTOR,
-                f"there is no partition {NAME_BOOT} or {NAME_ROOT}; this is no Kiln disk image",
+                f"there is no partition {absent[0]}; this is no Kiln disk image",
             )
-        kernel_offset, kernel_size, cmdline = read_boot_header(path, file, by_name[NAME_BOOT])
-    return DiskLayout(
-        uuid.UUID(bytes_le=primary[9]), size, partitions, kernel_offset, kernel_size, cmdline
-    )
+        *kernel, cmdline = read_boot_header(path, file, by_name[NAME_BOOT])
+        loader = read_loader(path, file, by_name[NAME_ESP], (kernel[0], kernel[1]))
+    guid = uuid.UUID(bytes_le=primary[9])
+    return DiskLayout(guid, size, partitions, kernel[0], kernel[1], cmdline, *loader)

@@ -19,6 +19,8 @@ NAME_BOOT = "kiln-boot"
 NAME_ESP = "kiln-esp"
 NAME_ROOT = "kiln-root"
 NAME_DATA = "kiln-data"
+# Where UEFI looks on a disk that no boot entry names (UEFI 2.10, section 3.5.1.1).
+EFI_PATH = "EFI/BOOT/BOOTX64.EFI"
 
 
 class DiskError(Exception):
@@ -47,7 +49,10 @@ class Partition:
 
 @dataclasses.dataclass(frozen=True)
 class DiskLayout:
-    """What is where in a disk image; offsets and sizes are in bytes."""
+    """What is where in a disk image; offsets and sizes are in bytes.
+
+    ``efi_offset`` and ``efi_size`` are those of the UEFI loader's file in the EFI system partition.
+    """
 
     guid: uuid.UUID
     size: int
@@ -55,12 +60,37 @@ class DiskLayout:
     kernel_offset: int
     kernel_size: int
     cmdline: str
+    efi_offset: int
+    efi_size: int
 
     def partition(self, name: str) -> Partition:
         for candidate in self.partitions:
             if candidate.name == name:
                 return candidate
         raise KeyError(name)
+
+    def told(self) -> dict[str, t.Any]:
+        """For people and playbooks: what the module image returns as ``disk_layout``."""
+        boot = self.partition(NAME_BOOT)
+        return {
+            "guid": str(self.guid),
+            "size": self.size,
+            "partitions": [
+                {
+                    "number": part.number,
+                    "name": part.name,
+                    "type": str(part.type_guid),
+                    "offset": part.offset,
+                    "size": part.size,
+                }
+                for part in self.partitions
+            ],
+            "kernel": {"offset": self.kernel_offset, "size": self.kernel_size},
+            "loaders": {
+                "bios": {"offset": boot.offset, "size": self.kernel_offset - boot.offset},
+                "uefi": {"path": EFI_PATH, "offset": self.efi_offset, "size": self.efi_size},
+            },
+        }
 
 
 def fail(path: Path, offset: int, message: str) -> t.NoReturn:

@@ -1,10 +1,6 @@
 # Copyright (c) 2026, the Kiln authors
 # BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
-"""The partition table of a disk and the empty EFI system partition, written and read back.
-
-The GPT is that of the UEFI specification 2.10, chapter 5; the empty FAT of the EFI system
-partition follows Microsoft's FAT specification (fatgen103).
-"""
+"""The partition table of a disk, written and read back: GPT, UEFI specification 2.10, chapter 5."""
 
 from __future__ import annotations
 
@@ -15,7 +11,6 @@ import zlib
 from pathlib import Path
 
 from ansible_collections.kiln.unikernel.plugins.module_utils._disk_base import (
-    MIB,
     SECTOR,
     DiskLayout,
     Partition,
@@ -27,43 +22,6 @@ ENTRY_COUNT = 128
 ENTRY_SIZE = 128
 TABLE_SECTORS = ENTRY_COUNT * ENTRY_SIZE // SECTOR
 BACKUP_SECTORS = TABLE_SECTORS + 1
-ESP_SIZE = MIB
-
-
-def empty_fat(first_block: int, serial: int) -> bytes:
-    """The head of an empty FAT12 volume of ESP_SIZE bytes; the rest of it is zeros."""
-    sectors, reserved, root_entries = ESP_SIZE // SECTOR, 1, 512
-    root_sectors = root_entries * 32 // SECTOR
-    fat_sectors = -(-(sectors * 3 // 2) // SECTOR)
-    label = b"KILN-ESP   "
-    boot = struct.pack(
-        "<3s8sHBHBHHBHHHIIBBBI11s8s",
-        b"\xeb\x3c\x90",
-        b"KILN    ",
-        SECTOR,
-        1,
-        reserved,
-        2,
-        root_entries,
-        sectors,
-        0xF8,
-        fat_sectors,
-        32,
-        64,
-        first_block,
-        0,
-        0x80,
-        0,
-        0x29,
-        serial,
-        label,
-        b"FAT12   ",
-    )
-    boot = boot.ljust(510, b"\0") + b"\x55\xaa"
-    fat = b"\xf8\xff\xff".ljust(fat_sectors * SECTOR, b"\0")
-    # Attribute 8 is the volume label; its date is FAT's first day, 1980-01-01.
-    entry = struct.pack("<11sB10xHHHI", label, 0x08, 0, 0x21, 0, 0)
-    return boot + fat + fat + entry.ljust(root_sectors * SECTOR, b"\0")
 
 
 def _protective_mbr(boot_code: bytes, total_sectors: int) -> bytes:

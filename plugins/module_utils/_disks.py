@@ -25,7 +25,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._vhd import write_v
 from ansible_collections.kiln.unikernel.plugins.module_utils._vmdk import write_vmdk
 
 # Raise when the same raw disk begins to give other bytes in some format.
-WRITER = 2
+WRITER = 3
 
 RAW = "disk.raw"
 FILES = {
@@ -85,11 +85,11 @@ def facts(spec: DiskSpec, kernel: str) -> dict[str, Any]:
     }
 
 
-def make(spec: DiskSpec, root: Path, made: Path) -> str:
-    """Writes the disks into the folder `made`; the SHA-256 of the raw one, kept or not."""
+def make(spec: DiskSpec, root: Path, made: Path) -> tuple[str, dict[str, Any]]:
+    """Writes the disks into the folder `made`; SHA-256 and layout of the raw one, kept or not."""
     raw = made / RAW
     try:
-        build_disk(spec.kernel, root, spec.cmdline, raw, data_size=spec.data_size)
+        layout = build_disk(spec.kernel, root, spec.cmdline, raw, data_size=spec.data_size)
     except DiskError as problem:
         raise KilnError(f"The disk image cannot be made: {problem}.") from None
     digest = digest_file(raw)
@@ -99,7 +99,7 @@ def make(spec: DiskSpec, root: Path, made: Path) -> str:
     _make_ovas(spec, raw, digest, made)
     if "raw" not in spec.formats:
         raw.unlink()
-    return digest
+    return digest, layout.told()
 
 
 def _make_ovas(spec: DiskSpec, raw: Path, digest: str, made: Path) -> None:

@@ -286,9 +286,10 @@ def _bake(plan: ImagePlan, spec: ImageSpec, store: Store, ready: Staged) -> None
         made.mkdir()
         pack(ready.tree.path, made / ROOT, plan.root_digest, spec.compression)
         sha256 = {ROOT: digest_file(made / ROOT)}
-        content = sha256[ROOT]
+        content, layout = sha256[ROOT], None
         if spec.disk:
-            content = sha256[_disks.RAW] = _disks.make(spec.disk, made / ROOT, made)
+            content, layout = _disks.make(spec.disk, made / ROOT, made)
+            sha256[_disks.RAW] = content
         inputs = {key: value for key, value in plan.after.items() if key != "digest"}
         for path in sorted(made.iterdir()):
             sha256[path.name] = sha256.get(path.name) or digest_file(path)
@@ -307,6 +308,7 @@ def _bake(plan: ImagePlan, spec: ImageSpec, store: Store, ready: Staged) -> None
             "name": spec.name,
             "app": ready.app,
             "content": content,
+            "disk_layout": layout,
             "inputs": inputs,
             "sha256": there | {name: digest_file(made / name) for name in _papers.names(spec.sbom)},
         }

@@ -92,6 +92,7 @@ def result(
         "diff": diff(f"image {spec.name}", plan.before, plan.after),
         "digest": plan.digest,
         "content_digest": manifest.get("content"),
+        "disk_layout": manifest.get("disk_layout"),
         "root": str(root),
         "sbom": {name: str(folder / _bom.FILES[name]) for name in spec.sbom},
         "provenance": str(folder / _provenance.FILE),

@@ -30,8 +30,8 @@ ELF = "kiln.elf"
 DEBUG = "kiln.debug"
 # Raise when the same build begins to be kept in another way.
 _KEEPER = 2
-# What a build leaves behind that is worth keeping: the kernel and the BIOS loader's two stages.
-_RESULTS = (ELF, "stage1.bin", "stage2.bin")
+# What a build leaves behind that is worth keeping: the kernel and the loaders, for BIOSes and UEFI.
+_RESULTS = (ELF, "stage1.bin", "stage2.bin", "bootx64.efi")
 _UNUSED = {"tests", "build", "__pycache__", ".git", "run", "tools"}
 _TAIL_LINES = 30
 

@@ -199,6 +199,31 @@ content_digest:
   type: str
   returned: when O(state=present)
   sample: 0c5ecf2ea5a76ff4ea2b7d5a32a1f3b5a6b34dfb3f3f1f7bd94ae4db5d0f2f31
+disk_layout:
+  description:
+    - What is where on the raw disk that every disk format carries. Offsets and sizes are in bytes.
+    - Null when O(formats) asks for no disk, and when the image is not there yet.
+  type: dict
+  returned: when O(state=present)
+  contains:
+    guid:
+      description: The disk's GUID.
+      type: str
+    size:
+      description: Size of the disk.
+      type: int
+    partitions:
+      description: Each with C(number), C(name), C(type) (a GUID), C(offset) and C(size).
+      type: list
+      elements: dict
+    kernel:
+      description: Where the kernel lies, C(offset) and C(size); both loaders read it from there.
+      type: dict
+    loaders:
+      description:
+        - The ways in. C(bios) has C(offset) and C(size) of the loader for BIOSes with the command
+          line behind it, C(uefi) those of the file C(path) in the EFI system partition.
+      type: dict
 raw:
   description: Path of the raw disk.
   type: str

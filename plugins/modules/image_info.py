@@ -65,6 +65,12 @@ images:
           no disk.
       type: str
       returned: always
+    disk_layout:
+      description:
+        - What is where on its disk, as M(kiln.unikernel.image) returns it; null when it has
+          none.
+      type: dict
+      returned: always
     packages:
       description: The packages in it, with version and SHA-256.
       type: list
@@ -100,6 +106,7 @@ def body(module: AnsibleModule, store: Store) -> dict[str, Any]:
                 "files": manifest["files"],
                 "sha256": manifest["sha256"],
                 "content_digest": manifest.get("content"),
+                "disk_layout": manifest.get("disk_layout"),
                 "packages": root["packages"],
                 "app": manifest.get("app", root["app"]),
             }

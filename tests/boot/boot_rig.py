@@ -18,11 +18,15 @@ import subprocess
 import sys
 import time
 import types
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 TIMEOUT = 60  # a loaded machine is no failure
+UEFI_TIMEOUT = 300  # OVMF alone takes five seconds of CPU
+OVMF = Path("/usr/share/OVMF")
 PROBE_STATUS = (0x2A << 1) | 1  # what isa-debug-exit makes of 0x2a
 
 PATTERN = bytes((index * index * 7 + index // 251) & 0xFF for index in range(300_001))
@@ -150,7 +154,7 @@ def run(*command: object, cwd: Path | None = None, timeout: float = 120) -> None
 
 
 def build_loader(folder: Path) -> Path:
-    """Builds the loader alone and returns the folder with stage1.bin and stage2.bin."""
+    """Builds the loaders alone and returns their folder."""
     run("cmake", "-S", TOP / "kernel-src/boot", "-B", folder, "-G", "Ninja")
     run("ninja", "-C", folder, "-j2")
     return folder
@@ -233,7 +237,31 @@ class Outcome:
         return found
 
 
-def qemu_command(image: Path, controller: str, memory: str, file_format: str = "raw") -> list[str]:
+def flash(code: str, variables: str) -> list[str]:
+    """OVMF for QEMU: what it is, and variables that are as new at every start."""
+    units = ((code, "readonly=on"), (variables, "snapshot=on"))
+    drives = [
+        f"if=pflash,unit={unit},format=raw,file={OVMF / name},{option}"
+        for unit, (name, option) in enumerate(units)
+    ]
+    return [word for drive in drives for word in ("-drive", drive)]
+
+
+UEFI = flash("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd")
+# UEFI with Secure Boot, which trusts the key that the package ovmf gives away.
+UEFI_SECURE = [
+    *flash("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.snakeoil.fd"),
+    *("-machine", "smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"),
+]
+
+
+def qemu_command(
+    image: Path,
+    controller: str,
+    memory: str,
+    file_format: str = "raw",
+    options: Sequence[str] = (),
+) -> list[str]:
     name = str(image).replace(",", ",,")
     drive = FLOPPY if controller == "floppy" else CONTROLLERS[controller]
     drive = [word.replace("format=raw", f"format={file_format}") for word in drive]
@@ -259,6 +287,7 @@ def qemu_command(image: Path, controller: str, memory: str, file_format: str = "
         "-serial",
         "stdio",
         *(word.format(name) for word in drive),
+        *options,
     ]
 
 
@@ -268,23 +297,33 @@ def boot(
     memory: str = "64M",
     until: str = "",
     file_format: str = "raw",
+    options: Sequence[str] = (),
+    limit: float = TIMEOUT,
 ) -> Outcome:
     """Boots the image until QEMU ends by itself, or until a line matches `until`."""
     start = time.monotonic()
     process = subprocess.Popen(
-        qemu_command(image, controller, memory, file_format),
+        qemu_command(image, controller, memory, file_format, options),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
     try:
-        text = _read_lines(process, until, start + TIMEOUT)
+        text = _read_lines(process, until, start + limit)
         seconds = time.monotonic() - start
         status = None if until and re.search(until, text) else process.wait(timeout=TIMEOUT)
     finally:
         process.kill()
         process.wait()
     return Outcome(status, text, seconds)
+
+
+def boot_uefi(image: Path, controller: str = "virtio-blk", **more: Any) -> Outcome:
+    """The same under OVMF; what does not boot ends in its shell."""
+    shell = "EFI Internal Shell"
+    more["until"] = f"{more['until']}|{shell}" if "until" in more else shell
+    more = {"memory": "256M", "options": UEFI, "limit": UEFI_TIMEOUT} | more
+    return boot(image, controller, **more)
 
 
 def screen_after(image: Path, until: str) -> str:
@@ -335,4 +374,4 @@ def _read_lines(process: subprocess.Popen[bytes], until: str, deadline: float) -
         text += piece.decode("latin-1")
         if not piece or (until and re.search(until, text)):
             return text
-    raise AssertionError(f"nothing came for {TIMEOUT} s after {text!r}")
+    raise AssertionError(f"it took too long; this came: {text!r}")

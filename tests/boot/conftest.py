@@ -1,51 +1,7 @@
-"""Builds the loader, the probe and a root once for all tests of this folder."""
+"""The fixtures are in a module of their own, which tests/hypervisors takes too."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
+from boot_fixtures import kernel, parts, tree
 
-import boot_rig
-import pytest
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What an image is built from."""
-
-    loader: Path
-    probe: Path
-    root: Path
-
-    def build(self, out: Path, *, kernel: Path | None = None, cmdline: str = "") -> object:
-        """Writes an image of these parts, or of another kernel."""
-        return boot_rig.disk.build_disk(
-            kernel or self.probe,
-            self.root,
-            cmdline,
-            out,
-            stage1=self.loader / "stage1.bin",
-            stage2=self.loader / "stage2.bin",
-        )
-
-
-@pytest.fixture(scope="session")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
-    """KILN_LOADER names a folder with a loader built before, the kernel's build folder say."""
-    folder = tmp_path_factory.mktemp("a boot")
-    built = os.environ.get("KILN_LOADER")
-    loader = Path(built) if built else boot_rig.build_loader(folder / "loader")
-    return Parts(loader, boot_rig.build_probe(folder / "probe"), boot_rig.build_root(folder))
-
-
-@pytest.fixture(scope="session")
-def kernel():
-    """A built kernel; KILN_KERNEL names one (with stage1.bin and stage2.bin beside it)."""
-    chosen = os.environ.get("KILN_KERNEL")
-    if chosen:
-        return Path(chosen)
-    built = boot_rig.TOP / "build/kernel"
-    boot_rig.run("cmake", "-S", boot_rig.TOP / "kernel-src", "-B", built, "-G", "Ninja")
-    boot_rig.run("ninja", "-C", built, timeout=600)
-    return built / "kiln.elf"
+__all__ = ["kernel", "parts", "tree"]

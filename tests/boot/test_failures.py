@@ -203,6 +203,7 @@ def test_an_exception_inside_the_loader(parts, tmp_path):
         image,
         stage1=loader / "stage1.bin",
         stage2=loader / "stage2.bin",
+        efi=loader / "bootx64.efi",
     )
     assert failure(image).startswith(
         f"kiln loader: exception 6 (error code 0x0) at {address:#x} inside the loader"

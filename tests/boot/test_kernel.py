@@ -7,31 +7,6 @@ import os
 import subprocess
 
 import boot_rig
-import pytest
-
-PROGRAM = r"""
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-int main(int count, char **words) {
-    char folder[256];
-    for (int index = 1; index < count; ++index) printf("[%s]", words[index]);
-    printf(" GREETING=%s in %s\n", getenv("GREETING"), getcwd(folder, sizeof folder));
-    return 7;
-}
-"""
-
-
-@pytest.fixture(scope="session")
-def tree(tmp_path_factory):
-    """A root with one static program; tests add what they need to copies of it."""
-    folder = tmp_path_factory.mktemp("root")
-    for name in ("bin", "etc/kiln", "srv"):
-        (folder / name).mkdir(parents=True)
-    source = tmp_path_factory.mktemp("source") / "show.c"
-    source.write_text(PROGRAM)
-    boot_rig.run("gcc", "-O1", "-static", "-o", folder / "bin/show", source)
-    return folder
 
 
 def guest(*words, **options):

@@ -83,10 +83,17 @@ def make_stage2(size=3000, version=1):
     return (b"\xeb\x3e\x90\x90KILN-LD2" + struct.pack("<I", version)).ljust(size, b"\x5a")
 
 
+def make_efi_loader(version=1):
+    """Only what the builder looks at of the UEFI loader."""
+    head = b"MZ".ljust(4096, b"\0") + b"KILN-EFI" + struct.pack("<I", version)
+    return head.ljust(8192, b"\x5a")
+
+
 def write_kernel(folder: Path) -> Path:
-    """A kernel in miniature with its loader beside it, for disks that nothing ever boots."""
+    """A kernel in miniature with its loaders beside it, for disks that nothing ever boots."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "kiln.elf").write_bytes(make_kernel())
     (folder / "stage1.bin").write_bytes(b"\xcc" * 436 + b"KLN1")
     (folder / "stage2.bin").write_bytes(make_stage2())
+    (folder / "bootx64.efi").write_bytes(make_efi_loader())
     return folder / "kiln.elf"

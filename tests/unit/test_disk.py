@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import struct
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 from ansible_collections.kiln.unikernel.plugins.module_utils import _disk as disk
 
+from .elves import make_efi_loader as efi_loader
 from .elves import make_kernel as elf
 from .elves import make_stage2 as stage2
+from .elves import write_kernel
 
 TOP = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -29,9 +32,7 @@ def inputs(tmp_path):
          folder / "root.erofs", folder / "tree"],
         check=True, capture_output=True,
     )  # fmt: skip
-    (folder / "kiln.elf").write_bytes(elf())
-    (folder / "stage1.bin").write_bytes(b"\xcc" * 436 + b"KLN1")
-    (folder / "stage2.bin").write_bytes(stage2())
+    write_kernel(folder)
     return folder
 
 
@@ -111,22 +112,63 @@ def test_the_protective_mbr(inputs):
     assert sector[510:] == b"\x55\xaa"
 
 
-def test_the_efi_partition_is_a_clean_empty_fat(inputs, tmp_path):
-    layout = build(inputs)
+def efi_partition(folder, layout):
     esp = layout.partition("kiln-esp")
-    data = (inputs / "disk.img").read_bytes()[esp.offset : esp.offset + esp.size]
-    (tmp_path / "esp").write_bytes(data)
+    data = (folder / "disk.img").read_bytes()[esp.offset : esp.offset + esp.size]
+    (folder / "esp").write_bytes(data)
+    assert struct.unpack_from("<I", data, 28)[0] == esp.offset // 512, "hidden sectors"
+    return folder / "esp"
+
+
+def test_the_efi_partition_is_a_clean_fat(inputs):
+    esp = efi_partition(inputs, build(inputs))
     done = subprocess.run(
-        ["/usr/sbin/fsck.fat", "-n", "-v", tmp_path / "esp"],
-        capture_output=True,
-        text=True,
-        check=False,
+        ["/usr/sbin/fsck.fat", "-n", "-v", esp], capture_output=True, text=True, check=False
     )
     print(done.stdout, done.stderr)
     assert done.returncode == 0
-    assert re.search(r": [01] files, 0/\d+ clusters", done.stdout)
+    # fsck counts folders and the volume's label too.
+    assert re.search(r": 4 files, 18/\d+ clusters", done.stdout)
     assert done.stderr == ""
-    assert struct.unpack_from("<I", data, 28)[0] == esp.offset // 512, "hidden sectors"
+
+
+def test_mtools_read_the_loader_from_the_efi_partition(inputs):
+    layout = build(inputs)
+    esp = efi_partition(inputs, layout)
+    listed = subprocess.run(
+        ["mdir", "-/", "-b", "-i", esp], check=True, capture_output=True, text=True
+    )
+    assert (listed.stdout.split(), listed.stderr) == (
+        ["::/EFI/", "::/EFI/BOOT/", "::/EFI/BOOT/BOOTX64.EFI"],
+        "",
+    )
+    read = subprocess.run(
+        ["mcopy", "-n", "-i", esp, "::/EFI/BOOT/BOOTX64.EFI", "-"], check=True, capture_output=True
+    )
+    data = (inputs / "disk.img").read_bytes()
+    assert read.stdout == data[layout.efi_offset : layout.efi_offset + layout.efi_size]
+    kernel = data[layout.kernel_offset : layout.kernel_offset + layout.kernel_size]
+    version, kernel_size, block, _, cmdline_size, kernel_sum, cmdline_sum = struct.unpack_from(
+        "<8xIIQQI4x32s32s", read.stdout, 4096
+    )
+    assert (version, kernel_size, block * 512) == (1, len(kernel), layout.kernel_offset)
+    assert kernel_sum == hashlib.sha256(kernel).digest()
+    line = b"log=debug -- /bin/true"
+    assert (cmdline_size, cmdline_sum) == (len(line), hashlib.sha256(line).digest())
+    assert read.stdout[:4096] == efi_loader()[:4096]
+
+
+def test_the_layout_says_what_was_written(inputs):
+    layout = build(inputs)
+    told = layout.told()
+    assert json.loads(json.dumps(told)) == told
+    assert [part["name"] for part in told["partitions"]] == ["kiln-boot", "kiln-esp", "kiln-root"]
+    uefi = told["loaders"]["uefi"]
+    assert uefi["path"] == "EFI/BOOT/BOOTX64.EFI"
+    data = (inputs / "disk.img").read_bytes()
+    assert data[uefi["offset"] : uefi["offset"] + 2] == b"MZ"
+    assert data[told["loaders"]["bios"]["offset"] + 4 :][:8] == b"KILN-LD2"
+    assert data[told["kernel"]["offset"] :][:4] == b"\x7fELF"
 
 
 def test_the_root_arrives_unchanged(inputs):
@@ -191,7 +233,7 @@ def test_the_same_inputs_give_the_same_bytes(inputs, tmp_path):
     assert (other / "disk.img").read_bytes() == (other / "second.img").read_bytes()
 
 
-@pytest.mark.parametrize("change", ["kernel", "root", "cmdline", "stage1", "stage2", "data"])
+@pytest.mark.parametrize("change", ["kernel", "root", "cmdline", "stage1", "stage2", "efi", "data"])
 def test_any_other_input_gives_another_identity(inputs, change):
     guid = build(inputs).guid
     options = {}
@@ -206,6 +248,8 @@ def test_any_other_input_gives_another_identity(inputs, change):
         (inputs / "stage1.bin").write_bytes(b"\xcd" * 436 + b"KLN1")
     elif change == "stage2":
         (inputs / "stage2.bin").write_bytes(stage2(3001))
+    elif change == "efi":
+        (inputs / "bootx64.efi").write_bytes(efi_loader() + b"\1")
     else:
         options["data_size"] = MIB
     assert build(inputs, **options).guid != guid
@@ -259,6 +303,10 @@ def cut(data, size):
         ("stage1.bin", b"\xcc" * 440, "byte 0x1b4: this is not Kiln's stage 1"),
         ("stage2.bin", b"\xcc" * 440, "byte 0x4: this is not Kiln's stage 2"),
         ("stage2.bin", stage2(version=9), "byte 0xc: stage 2 is of version 9"),
+        ("bootx64.efi", b"\x7fELF" * 2000, "byte 0x1000: this is not Kiln's UEFI loader"),
+        ("bootx64.efi", b"MZ", "byte 0x1000: this is not Kiln's UEFI loader"),
+        ("bootx64.efi", efi_loader(version=9), "byte 0x1008: the UEFI loader is of version 9"),
+        ("bootx64.efi", efi_loader() * 200, "the UEFI loader has 1638400 bytes; at most 524288"),
         ("stage2.bin", stage2(40000), "stage 2 has 40000 bytes; at most 30720 fit"),
     ],
 )
@@ -292,7 +340,9 @@ def test_a_truncated_root(inputs):
         build(inputs)
 
 
-@pytest.mark.parametrize("name", ["kiln.elf", "root.erofs", "stage1.bin", "stage2.bin"])
+@pytest.mark.parametrize(
+    "name", ["kiln.elf", "root.erofs", "stage1.bin", "stage2.bin", "bootx64.efi"]
+)
 def test_a_missing_input(inputs, name):
     (inputs / name).unlink()
     with pytest.raises(disk.DiskError, match=rf"{name}: .* cannot be read: No such file"):

@@ -214,7 +214,8 @@ def make_disks(folder, formats):
         check=True, capture_output=True,
     )  # fmt: skip
     (folder / "made").mkdir()
-    return _disks.make(_disks.DiskSpec(kernel, formats, data_size=3 * MIB), root, folder / "made")
+    spec = _disks.DiskSpec(kernel, formats, data_size=3 * MIB)
+    return _disks.make(spec, root, folder / "made")[0]
 
 
 def test_all_formats_of_an_image_hold_the_same_disk(tmp_path):

@@ -15,6 +15,7 @@ option(KILN_DEBUG "" OFF)
 add_executable(kiln.elf one.cc two.cc)
 file(WRITE ${CMAKE_BINARY_DIR}/stage1.bin 1)
 file(WRITE ${CMAKE_BINARY_DIR}/stage2.bin 2)
+file(WRITE ${CMAKE_BINARY_DIR}/bootx64.efi 3)
 """
 
 
