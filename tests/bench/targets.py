@@ -31,7 +31,9 @@ PROGRAM = "int main(void) { return 0; }"
 def bake(folder: Path, program: Path, mebibytes: int) -> Run:
     """An image with so much in it that cannot be packed smaller."""
     content = folder / f"{mebibytes}.bin"
-    content.write_bytes(random.Random(mebibytes).randbytes(mebibytes << 20))
+    chance = random.Random(mebibytes)
+    with content.open("wb") as stream:
+        stream.writelines(chance.randbytes(1 << 20) for _ in range(mebibytes))
     files = [
         {"src": str(program), "dest": "/bin/program"},
         {"src": str(content), "dest": "/content"},
