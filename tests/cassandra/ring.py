@@ -56,7 +56,8 @@ def ring(kernel: Path | None, root: Path | None) -> Iterator[list[Server]]:
     with ExitStack() as stack:
         servers = []
         for number, address in enumerate(addresses(), 1):
-            server = stack.enter_context(guest(baked, tap=f"node{number}", address=f"{address}/24"))
+            place = {"tap": f"node{number}", "address": f"{address}/24"}
+            server = stack.enter_context(guest(baked, smp=1, memory="1G", **place))
             print(f"{address} answers after {server.wait(START_LIMIT):.0f} s", flush=True)
             servers.append(server)
         yield servers
