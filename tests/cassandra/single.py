@@ -118,10 +118,12 @@ def index(session: Session, _: int) -> str:
 def wait_for_indexes(session: Session, names: set[str]) -> None:
     """They are filled beside the server's other work, and refuse to be asked until then."""
     query = "SELECT index_name FROM system.\"IndexInfo\" WHERE table_name = 't'"
-    until = time.monotonic() + 300
+    until = time.monotonic() + START_LIMIT
     while not names <= {row.index_name for row in session.execute(query)}:
         if time.monotonic() > until:
-            raise Failed(f"the indexes {', '.join(sorted(names))} are not there after 300 s")
+            raise Failed(
+                f"the indexes {', '.join(sorted(names))} are not there after {START_LIMIT:g} s"
+            )
         time.sleep(0.5)
 
 
