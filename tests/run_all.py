@@ -108,6 +108,7 @@ class Running:
         self._ended = ended
         self._begin = time.monotonic()
         self._late = threading.Event()
+        self._ending = threading.Event()
         # A file and not a pipe, so that a part that nobody reads yet goes on.
         self._said = None if part.alone else tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -133,6 +134,8 @@ class Running:
         # Waited for, but left to be asked once more, for what it and its own have used.
         os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         self._seconds = time.monotonic() - self._begin
+        if self._ending.is_set():
+            self._send(signal.SIGKILL)
         self._timer.cancel()
         self._ended.put(self)
 
@@ -169,12 +172,16 @@ class Running:
 
     def end(self) -> None:
         """Ends it, unless it has ended, and what it started and still belongs to its group."""
+        self._ending.set()
         for sig in (signal.SIGTERM, signal.SIGKILL):
-            # Until it has been waited for, nobody else gets its number.
-            if self._process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, sig)
-            self._waiter.join(timeout=5)
+            if self._waiter.is_alive():
+                self._send(sig)
+                self._waiter.join(timeout=5)
+
+    def _send(self, sig: signal.Signals) -> None:
+        """To its group, whose number is nobody else's before it has been waited for."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, sig)
 
 
 def used_by_ended() -> float:
