@@ -18,8 +18,11 @@ public:
         }
         cmdline words = TRY(std::move(parsed));
         for (const cmdline_setting& setting : words.settings) {
-            TRY(apply(setting));
+            if (setting.key.view() != hypervisors_key) {
+                TRY(apply(setting));
+            }
         }
+        drop_hypervisors_words(words.arguments);
         if (words.has_arguments && words.arguments.empty()) {
             _why.set("kernel command line: no program stands behind `--`");
             return err::inval;
@@ -29,6 +32,16 @@ public:
     }
 
 private:
+    // Hypervisors say where devices are at the end of the line, which for us are arguments. The
+    // drivers read it from the line itself.
+    static constexpr std::string_view hypervisors_key = "virtio_mmio.device";
+    static void drop_hypervisors_words(vector<string>& arguments) {
+        while (!arguments.empty() &&
+               after(arguments.back().view(), hypervisors_key).starts_with('=')) {
+            arguments.pop_back();
+        }
+    }
+
     struct handler {
         std::string_view key;
         result<void> (boot_line_reader::*apply)(std::string_view value);

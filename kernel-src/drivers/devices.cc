@@ -16,59 +16,92 @@
 namespace kiln {
 namespace {
 
+struct virtio_driver {
+    std::string_view name;
+    u16 type;
+    result<void> (*start)(unique<virtio::transport> by);
+};
+
+// In the order in which they are started: the console's conversation runs while the others start.
+constexpr virtio_driver virtio_drivers[] = {
+    {"virtio-console", virtio::device_type::console, &virtio::start_console},
+    {"virtio-blk", virtio::device_type::block, &virtio::start_block},
+    {"virtio-net", virtio::device_type::net, &virtio::start_net},
+    {"virtio-rng", virtio::device_type::entropy, &virtio::start_entropy},
+};
+
 // A driver of PCI devices: which functions it takes, by vendor and device or by class, and how it
 // starts with one. No function is taken by two.
-struct driver {
+struct pci_driver {
     std::string_view name;
     bool (*takes)(const pci::function& function);
     result<void> (*start)(pci::function& function);
 };
 
-template <u16 type>
-bool is_virtio(const pci::function& function) {
-    return virtio::type_of(function) == type;
-}
-
-template <result<void> (*start)(unique<virtio::transport> by)>
-result<void> start_virtio(pci::function& function) {
-    return start(TRY(virtio::open_transport(function)));
-}
-
-// In the order in which they are started: the console's conversation runs while the others start.
-constexpr driver drivers[] = {
-    {"virtio-console", &is_virtio<virtio::device_type::console>, &start_virtio<&virtio::start_console>},
-    {"virtio-blk", &is_virtio<virtio::device_type::block>, &start_virtio<&virtio::start_block>},
+constexpr pci_driver pci_drivers[] = {
     {"nvme", &nvme::takes, &nvme::start},
     {"ahci", &ahci::takes, &ahci::start},
-    {"virtio-net", &is_virtio<virtio::device_type::net>, &start_virtio<&virtio::start_net>},
     {"e1000", &e1000::takes, &e1000::start},
     {"vmxnet3", &vmxnet3::takes, &vmxnet3::start},
-    {"virtio-rng", &is_virtio<virtio::device_type::entropy>, &start_virtio<&virtio::start_entropy>},
 };
 
-void start_all(const driver& by) {
+void complain(std::string_view driver, const pci::function& of, err error) {
+    log_warning("{}: the device at {:02x}:{:02x}.{} cannot be used (error {})", driver,
+                of.at().bus, of.at().device, of.at().function, error);
+}
+
+template <class T>
+result<void> start_virtio(const virtio_driver& by, result<T> transport) {
+    return by.start(TRY(std::move(transport)));
+}
+
+void start_all(const virtio_driver& by) {
+    for (pci::function& each : pci::all_functions()) {
+        if (virtio::type_of(each) != by.type) {
+            continue;
+        }
+        auto outcome = start_virtio(by, virtio::open_transport(each));
+        if (!outcome.ok()) {
+            complain(by.name, each, outcome.error());
+        }
+    }
+    for (usize i = 0; i < virtio::mmio_device_count(); ++i) {
+        if (virtio::mmio_device_type(i) != by.type) {
+            continue;
+        }
+        auto outcome = start_virtio(by, virtio::open_mmio_device(i));
+        if (!outcome.ok()) {
+            log_warning("{}: the device at {:x} cannot be used (error {})", by.name,
+                        virtio::mmio_device_address(i), outcome.error());
+        }
+    }
+}
+
+void start_all(const pci_driver& by) {
     for (pci::function& each : pci::all_functions()) {
         if (!by.takes(each)) {
             continue;
         }
         auto outcome = by.start(each);
         if (!outcome.ok()) {
-            log_warning("{}: the device at {:02x}:{:02x}.{} cannot be used (error {})", by.name,
-                        each.at().bus, each.at().device, each.at().function, outcome.error());
+            complain(by.name, each, outcome.error());
         }
     }
 }
 
 }  // namespace
 
-void devices_init() {
+void devices_init(std::string_view boot_line) {
     if (!io_apic_init().ok()) {
         log_warning("ioapic: cannot be mapped");
     }
-    if (!pci::init().ok()) {
-        log_warning("pci: out of memory while looking for devices");
+    if (!pci::init().ok() || !virtio::find_mmio_devices(boot_line).ok()) {
+        log_warning("out of memory while looking for devices");
     }
-    for (const driver& each : drivers) {
+    for (const virtio_driver& each : virtio_drivers) {
+        start_all(each);
+    }
+    for (const pci_driver& each : pci_drivers) {
         start_all(each);
     }
     virtio::finish_consoles();

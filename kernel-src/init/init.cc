@@ -162,7 +162,7 @@ void run_init(void* argument) {
     if (line.ok() && line.value().log.has_value()) {
         set_log_level(*line.value().log);
     }
-    devices_init();
+    devices_init(information.command_line);
     start_log_port();
     app_config boot_line = must(std::move(line), why);
     log_debug("{} CPUs, {} MiB of memory, devices found", cpu_count(),

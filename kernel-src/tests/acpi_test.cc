@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "drivers/acpi/mp_table.hh"
 #include "drivers/acpi/tables.hh"
 
 namespace kiln::acpi {
@@ -268,6 +269,143 @@ TEST(acpi, s5_that_is_cut_or_senseless_is_not_taken) {
         find_s5(writer.seal(), found);
         EXPECT_FALSE(found.present) << "from " << code.size() << " bytes";
     }
+}
+
+// ---- devices without a bus ----
+
+// Device (VR07) {_HID "LNRO0005", _UID, _CRS {memory, interrupt}} as hypervisors write it.
+std::vector<std::byte> virtio_device(u32 memory, u8 interrupt, u8 flags) {
+    std::vector<std::byte> made;
+    auto add = [&](std::initializer_list<int> values) {
+        for (const int value : values) {
+            made.push_back(static_cast<std::byte>(value));
+        }
+    };
+    add({0x5b, 0x82, 0x42, 0x04, 'V', 'R', '0', '7', 0x08, '_', 'H', 'I', 'D', 0x0d});
+    add({'L', 'N', 'R', 'O', '0', '0', '0', '5', 0, 0x08, '_', 'U', 'I', 'D', 0x0a, 7});
+    add({0x08, '_', 'C', 'C', 'A', 1, 0x08, '_', 'C', 'R', 'S', 0x11, 0x1a, 0x0a, 0x17});
+    add({0x86, 9, 0, 1, static_cast<u8>(memory), static_cast<u8>(memory >> 8),
+         static_cast<u8>(memory >> 16), static_cast<u8>(memory >> 24), 0, 2, 0, 0});
+    add({0x89, 6, 0, flags, 1, interrupt, 0, 0, 0, 0x79, 0});
+    return made;
+}
+
+TEST(acpi, devices_without_a_bus_are_found) {
+    std::vector<std::byte> table(100);
+    for (const auto& each :
+         {virtio_device(0xfeb0'2e00, 47, 1), virtio_device(0xd000'0000, 5, 1 | 2 | 4)}) {
+        table.insert(table.end(), each.begin(), each.end());
+    }
+    table_bytes rest = table;
+    device_resources found;
+    ASSERT_TRUE(next_device(rest, "LNRO0005", found));
+    EXPECT_EQ(found.memory, 0xfeb0'2e00u);
+    EXPECT_EQ(found.memory_size, 512u);
+    EXPECT_EQ(found.interrupt, 47u);
+    EXPECT_TRUE(found.level);
+    EXPECT_FALSE(found.active_low);
+    ASSERT_TRUE(next_device(rest, "LNRO0005", found));
+    EXPECT_EQ(found.memory, 0xd000'0000u);
+    EXPECT_FALSE(found.level);
+    EXPECT_TRUE(found.active_low);
+    EXPECT_FALSE(next_device(rest, "LNRO0005", found));
+    rest = table;
+    EXPECT_FALSE(next_device(rest, "LNRO0006", found));
+}
+
+TEST(acpi, a_damaged_device_is_not_found_and_not_read_beyond) {
+    const auto whole = virtio_device(0xfeb0'2e00, 47, 1);
+    for (usize size = 0; size < whole.size() - 2; ++size) {
+        const std::vector<std::byte> part(whole.begin(), whole.begin() + static_cast<long>(size));
+        table_bytes rest = part;
+        device_resources found;
+        EXPECT_FALSE(next_device(rest, "LNRO0005", found)) << size;
+    }
+    for (usize at = 0; at < whole.size(); ++at) {
+        for (const int value : {0, 1, 0x7f, 0x80, 0xff}) {
+            auto bad = whole;
+            bad[at] = static_cast<std::byte>(value);
+            table_bytes rest = bad;
+            device_resources found;
+            (void)next_device(rest, "LNRO0005", found);
+        }
+    }
+}
+
+// ---- the MP table ----
+
+std::vector<std::byte> mp_table(std::initializer_list<std::initializer_list<int>> entries) {
+    std::vector<std::byte> made(mp_header_size);
+    std::memcpy(made.data(), "PCMP", 4);
+    const u32 local_apic = 0xfee0'0000;
+    std::memcpy(&made[36], &local_apic, 4);
+    for (const auto& entry : entries) {
+        for (const int value : entry) {
+            made.push_back(static_cast<std::byte>(value));
+        }
+    }
+    const u16 size = static_cast<u16>(made.size());
+    std::memcpy(&made[4], &size, 2);
+    u8 sum = 0;
+    for (const std::byte value : made) {
+        sum = static_cast<u8>(sum + static_cast<u8>(value));
+    }
+    made[7] = static_cast<std::byte>(-sum);
+    return made;
+}
+
+std::vector<std::byte> two_cpus() {
+    return mp_table({
+        {0, 0, 20, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+        {0, 1, 20, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+        {0, 2, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+        {1, 1, 'I', 'S', 'A', ' ', ' ', ' '},
+        {2, 2, 17, 1, 0, 0, 0xc0, 0xfe},
+        {3, 0, 0, 0, 1, 0, 2, 2},
+        {3, 0, 0, 0, 1, 4, 2, 4},
+        {3, 0, 0xf, 0, 1, 9, 2, 9},
+        {3, 3, 0, 0, 1, 0, 2, 0},
+        {4, 1, 0, 0, 0, 0, 0xff, 1},
+    });
+}
+
+TEST(acpi, an_mp_table_names_cpus_and_interrupts) {
+    madt_information found;
+    ASSERT_TRUE(parse_mp_table(two_cpus(), found).ok());
+    ASSERT_EQ(found.cpu_total, 3u);
+    EXPECT_TRUE(found.cpu[1].enabled);
+    EXPECT_EQ(found.cpu[1].apic_id, 1u);
+    EXPECT_FALSE(found.cpu[2].enabled);
+    EXPECT_EQ(found.local_apic, 0xfee0'0000u);
+    ASSERT_EQ(found.io_apic_total, 1u);
+    EXPECT_EQ(found.io_apic[0].address, 0xfec0'0000u);
+    ASSERT_EQ(found.override_total, 2u);
+    EXPECT_EQ(found.overrides[0].irq, 0);
+    EXPECT_EQ(found.overrides[0].gsi, 2u);
+    EXPECT_EQ(found.overrides[1].irq, 9);
+    EXPECT_TRUE(found.overrides[1].level);
+    EXPECT_TRUE(found.overrides[1].active_low);
+}
+
+TEST(acpi, a_damaged_mp_table_is_refused) {
+    const auto whole = two_cpus();
+    madt_information found;
+    for (usize size = 0; size < whole.size(); ++size) {
+        EXPECT_FALSE(parse_mp_table(table_bytes(whole).first(size), found).ok());
+    }
+    auto damaged = whole;
+    damaged[50] = std::byte{1};
+    EXPECT_FALSE(parse_mp_table(damaged, found).ok());
+}
+
+TEST(acpi, the_mp_pointer_needs_its_checksum) {
+    std::vector<std::byte> pointer(16);
+    std::memcpy(pointer.data(), "_MP_\x10\xfc\x09\x00\x01\x04\x8b", 11);
+    ASSERT_TRUE(parse_mp_pointer(pointer).ok());
+    EXPECT_EQ(parse_mp_pointer(pointer).value(), 0x9'fc10u);
+    pointer[4] = std::byte{0x11};
+    EXPECT_FALSE(parse_mp_pointer(pointer).ok());
+    EXPECT_FALSE(parse_mp_pointer(table_bytes(pointer).first(15)).ok());
 }
 
 }  // namespace

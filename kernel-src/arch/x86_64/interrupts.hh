@@ -22,5 +22,7 @@ inline u64 msi_address(u32 cpu) { return 0xfee0'0000 | u64{apic_id_of(cpu) & 0xf
 
 // Makes the IO-APIC's input `gsi` raise `vector` on `cpu`. In arch/x86_64/ioapic.cc. Context: threads.
 result<void> route_gsi(u32 gsi, u32 vector, bool level, bool active_low, u32 cpu);
+// It raises none any more. Context: any.
+void mask_gsi(u32 gsi);
 
 }  // namespace kiln

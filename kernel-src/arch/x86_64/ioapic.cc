@@ -101,4 +101,11 @@ result<void> route_gsi(u32 gsi, u32 vector, bool level, bool active_low, u32 cpu
     return {};
 }
 
+void mask_gsi(u32 gsi) {
+    irq_guard guard(registers_lock);
+    if (io_apic* target = io_apic_of(gsi); target != nullptr) {
+        target->write(first_redirection + (gsi - target->gsi_base) * 2, masked_bit);
+    }
+}
+
 }  // namespace kiln

@@ -6,6 +6,7 @@
 
 #include "arch/x86_64/paging.hh"
 #include "core/log.hh"
+#include "drivers/acpi/mp_table.hh"
 #include "drivers/acpi/tables.hh"
 #include "drivers/devices.hh"
 
@@ -44,32 +45,71 @@ result<table_bytes> map_table(u64 address) {
     return whole;
 }
 
-u64 scan_for_root_pointer(u64 from, u64 to) {
+// Whether a structure that firmware leaves in low memory is there.
+using recogniser = bool (*)(table_bytes bytes);
+
+u64 scan_area(u64 from, u64 to, recogniser is_it) {
     auto area = map_bytes(from, to - from);
     if (!area.ok()) {
         return 0;
     }
     for (usize at = 0; at + 20 <= area.value().size(); at += 16) {
-        if (parse_root_pointer(area.value().subspan(at)).ok()) {
+        if (is_it(area.value().subspan(at))) {
             return from + at;
         }
     }
     return 0;
 }
 
-u64 find_root_pointer() {
+u64 scan_low_memory(recogniser is_it) {
     auto word = map_bytes(ebda_segment_word, 2);
     if (word.ok()) {
         const u64 ebda =
             (static_cast<u64>(word.value()[0]) | static_cast<u64>(word.value()[1]) << 8) << 4;
         if (ebda >= 0x8'0000 && ebda < 0xa'0000) {
-            const u64 address = scan_for_root_pointer(ebda, ebda + KiB);
+            const u64 address = scan_area(ebda, ebda + KiB, is_it);
             if (address != 0) {
                 return address;
             }
         }
     }
-    return scan_for_root_pointer(bios_area, bios_area_end);
+    return scan_area(bios_area, bios_area_end, is_it);
+}
+
+bool is_root_pointer(table_bytes bytes) {
+    return parse_root_pointer(bytes).ok();
+}
+
+bool is_mp_pointer(table_bytes bytes) {
+    return parse_mp_pointer(bytes).ok();
+}
+
+// At the end of a PC's 640 KiB too.
+u64 find_mp_pointer() {
+    constexpr u64 base_memory_end = 0xa'0000;
+    const u64 at_end = scan_area(base_memory_end - KiB, base_memory_end, &is_mp_pointer);
+    return at_end != 0 ? at_end : scan_low_memory(&is_mp_pointer);
+}
+
+result<void> read_mp_table() {
+    const u64 pointer = find_mp_pointer();
+    if (pointer == 0) {
+        return err::noent;
+    }
+    const table_bytes bytes = TRY(map_bytes(pointer, mp_pointer_size));
+    const u64 place = TRY(parse_mp_pointer(bytes));
+    const table_bytes header = TRY(map_bytes(place, mp_header_size));
+    const usize length = TRY(mp_table_length(header));
+    const table_bytes whole = TRY(map_bytes(place, length));
+    return parse_mp_table(whole, found.madt);
+}
+
+volatile u8* map_register(const register_address& which) {
+    if (which.where != register_address::space::memory || !which.present()) {
+        return nullptr;
+    }
+    auto mapped = map_device(which.address, 1);
+    return mapped.ok() ? static_cast<volatile u8*>(mapped.value()) : nullptr;
 }
 
 void take_table(u64 address) {
@@ -105,8 +145,11 @@ result<void> read_tables(u64 rsdp) {
     }
     auto dsdt = map_table(found.fadt.dsdt);
     if (dsdt.ok()) {
-        find_s5(dsdt.value(), found.s5);
+        found.dsdt = dsdt.value();
+        find_s5(found.dsdt, found.s5);
     }
+    found.sleep_control = map_register(found.fadt.sleep_control);
+    found.reset = map_register(found.fadt.reset);
     return {};
 }
 
@@ -129,10 +172,12 @@ override_entry isa_interrupt(u8 irq) {
 
 void acpi_init(u64 rsdp) {
     if (rsdp == 0) {
-        rsdp = acpi::find_root_pointer();
+        rsdp = acpi::scan_low_memory(&acpi::is_root_pointer);
     }
     if (rsdp == 0) {
-        log_warning("acpi: no tables found");
+        if (!acpi::read_mp_table().ok()) {
+            log_warning("acpi: no tables found, nor an MP table");
+        }
         return;
     }
     auto outcome = acpi::read_tables(rsdp);

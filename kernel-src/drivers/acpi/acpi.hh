@@ -97,6 +97,16 @@ struct spcr_information {
     register_address port;
 };
 
+// Where a device without a bus is.
+struct device_resources {
+    u64 memory = 0;
+    u64 memory_size = 0;
+    bool has_interrupt = false;
+    u32 interrupt = 0;  // the input that it is wired to
+    bool level = false;
+    bool active_low = false;
+};
+
 struct information {
     bool present = false;
     madt_information madt;
@@ -105,6 +115,10 @@ struct information {
     mcfg_segment mcfg;  // segment 0
     spcr_information spcr;
     sleep_state s5;
+    std::span<const std::byte> dsdt;
+    // Registers that end the machine, where they are in memory; mapped, so that a panic can use them.
+    volatile u8* sleep_control = nullptr;
+    volatile u8* reset = nullptr;
 };
 
 const information& tables();

@@ -57,11 +57,11 @@ void sleep_through(const register_address& control, u8 type) {
     out16(port, static_cast<u16>(kept | type << sleep_type_shift | sleep_enable));
 }
 
-void write_register(const register_address& target, u8 value) {
+void write_register(const register_address& target, volatile u8* mapped, u8 value) {
     if (is_port(target)) {
         out8(static_cast<u16>(target.address), value);
-    } else if (target.where == register_address::space::memory) {
-        *static_cast<volatile u8*>(phys_to_virt(target.address)) = value;
+    } else if (mapped != nullptr) {
+        *mapped = value;
     }
 }
 
@@ -73,7 +73,8 @@ void power_off_by_acpi() {
     // Hardware-reduced machines: type and enable bit in one byte (ACPI 6.4, 4.8.3.7).
     if (tables.fadt.hardware_reduced && tables.fadt.sleep_control.present()) {
         const u8 type = tables.s5.present ? tables.s5.type_a : 5;
-        write_register(tables.fadt.sleep_control, static_cast<u8>(type << 2 | 1u << 5));
+        write_register(tables.fadt.sleep_control, tables.sleep_control,
+                       static_cast<u8>(type << 2 | 1u << 5));
         return;
     }
     if (!tables.s5.present || !is_port(tables.fadt.pm1a_control)) {
@@ -97,6 +98,10 @@ void power_off_by_acpi() {
 
 void power_off() {
     interrupts_save_and_disable();
+    // Without ACPI there is no power-off. Monitors of microVMs take a reset for the end.
+    if (!acpi::tables().present) {
+        reboot();
+    }
     power_off_by_acpi();
     let_the_machine_act();
     halt_forever();
@@ -106,7 +111,7 @@ void reboot() {
     interrupts_save_and_disable();
     const auto& fadt = acpi::tables().fadt;
     if (fadt.present && fadt.reset_supported) {
-        write_register(fadt.reset, fadt.reset_value);
+        write_register(fadt.reset, acpi::tables().reset, fadt.reset_value);
         let_the_machine_act();
     }
     // Bit 1: reset of the whole system; bit 2 makes it happen.

@@ -45,4 +45,8 @@ void parse_spcr(table_bytes table, spcr_information& to);
 // which every firmware uses.
 void find_s5(table_bytes table, sleep_state& to);
 
+// The next device with this hardware identifier that has memory and an interrupt, in what is left of
+// a DSDT; `rest` then begins inside it. False: none.
+bool next_device(table_bytes& rest, std::string_view identifier, device_resources& to);
+
 }  // namespace kiln::acpi

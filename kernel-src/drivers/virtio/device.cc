@@ -134,8 +134,8 @@ result<doorbell> device::add_queue(u16 index, queue& made, u16 wanted, u16 messa
     if (offered == 0) {
         return err::nodev;
     }
-    // Only the newer registers let the driver choose a smaller size.
-    const u16 size = legacy() ? offered : std::min(std::bit_floor(offered), wanted);
+    const u16 size =
+        _transport->fixed_queue_size() ? offered : std::min(std::bit_floor(offered), wanted);
     if (size > largest_queue || (size & (size - 1)) != 0) {
         return err::opnotsupp;
     }

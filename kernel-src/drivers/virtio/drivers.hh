@@ -19,4 +19,11 @@ u16 type_of(const pci::function& function);
 // Picks the newest registers that the function has.
 result<unique<transport>> open_transport(pci::function& of);
 
+// Devices without a bus, by ACPI's tables and the boot line. Once, before the others.
+result<void> find_mmio_devices(std::string_view boot_line);
+usize mmio_device_count();
+u16 mmio_device_type(usize number);
+u64 mmio_device_address(usize number);
+result<unique<transport>> open_mmio_device(usize number);
+
 }  // namespace kiln::virtio

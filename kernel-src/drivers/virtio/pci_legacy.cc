@@ -20,6 +20,7 @@ public:
           _config(interrupts.has_msix() ? config_with_messages : config_without) {}
 
     bool legacy() const override { return true; }
+    bool fixed_queue_size() const override { return true; }
     u64 device_features() override { return in32(at(device_feature_bits)); }
     void set_driver_features(u64 features) override {
         out32(at(driver_feature_bits), static_cast<u32>(features));

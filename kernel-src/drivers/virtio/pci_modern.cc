@@ -70,6 +70,7 @@ public:
     }
 
     bool legacy() const override { return false; }
+    bool fixed_queue_size() const override { return false; }
 
     u64 device_features() override {
         mmio_write<u32>(_common, feature_select, 0);

@@ -26,6 +26,8 @@ public:
     // Reads and clears what a line interrupt was for; 0: not from this device.
     virtual u8 take_interrupt_status() = 0;
     virtual void set_config_message(u16 message) = 0;
+    // Whether a queue has to be as large as the device says.
+    virtual bool fixed_queue_size() const = 0;
     // The greatest size of a queue; 0 when the device has not got it.
     virtual u16 queue_size(u16 index) = 0;
     // Tells the device where the queue is. err::io when it does not take the message number.
