@@ -8,6 +8,7 @@
 #include "drivers/e1000/drivers.hh"
 #include "drivers/nvme/drivers.hh"
 #include "drivers/pci/pci.hh"
+#include "drivers/pvscsi/drivers.hh"
 #include "drivers/serial/serial_console.hh"
 #include "drivers/virtio/drivers.hh"
 #include "drivers/virtio/ring.hh"
@@ -26,6 +27,7 @@ struct virtio_driver {
 constexpr virtio_driver virtio_drivers[] = {
     {"virtio-console", virtio::device_type::console, &virtio::start_console},
     {"virtio-blk", virtio::device_type::block, &virtio::start_block},
+    {"virtio-scsi", virtio::device_type::scsi, &virtio::start_scsi},
     {"virtio-net", virtio::device_type::net, &virtio::start_net},
     {"virtio-rng", virtio::device_type::entropy, &virtio::start_entropy},
 };
@@ -41,6 +43,7 @@ struct pci_driver {
 constexpr pci_driver pci_drivers[] = {
     {"nvme", &nvme::takes, &nvme::start},
     {"ahci", &ahci::takes, &ahci::start},
+    {"pvscsi", &pvscsi::takes, &pvscsi::start},
     {"e1000", &e1000::takes, &e1000::start},
     {"vmxnet3", &vmxnet3::takes, &vmxnet3::start},
 };

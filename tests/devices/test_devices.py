@@ -164,8 +164,16 @@ EXPECTED = [
 ROOT_DISK = f"virtio-blk-pci{NEWER},drive=root"
 NVME = "nvme,drive=root,serial=kiln"
 AHCI = "ahci,id=sata\n-device\nide-hd,bus=sata.0,drive=root"
+VIRTIO_SCSI = f"virtio-scsi-pci{NEWER},id=scsi\n-device\nscsi-hd,bus=scsi.0,drive=root"
+PVSCSI = "pvscsi,id=scsi\n-device\nscsi-hd,bus=scsi.0,drive=root"
+VMXNET3 = [f"virtio-net-pci{NEWER},netdev", "vmxnet3,netdev"]
 # QEMU has no ATA disks that cannot be written.
 WRITABLE = ["readonly=on", "snapshot=on"]
+
+# No BIOS and no PCI. Devices are named by ACPI's DSDT, or on the boot line, with an MP table.
+MICROVM = [["-pci-non-transitional", "-device"], [",romfile=", ""]]
+MICROVM_ACPI = [MACHINE, "microvm,acpi=on\n-global\nvirtio-mmio.force-legacy=false"]
+MICROVM_PLAIN = [MACHINE, "microvm,acpi=off"]
 
 # Interrupt lines and I/O registers are where the firmware puts them, which qboot does not.
 BIOS = ["--firmware", "seabios"]
@@ -202,6 +210,18 @@ VARIANTS: dict[str, tuple[list[list[str]], list[str]]] = {
         [[MACHINE, "pc"], [ROOT_DISK, AHCI], WRITABLE],
         [*BIOS, "--smp", "2"],
     ),
+    "a disk by virtio-scsi": ([[ROOT_DISK, VIRTIO_SCSI]], []),
+    "virtio-scsi on an older PC, lines, two CPUs": (
+        [[MACHINE, "pc"], [ROOT_DISK, VIRTIO_SCSI], [NEWER, ",vectors=0"]],
+        [*BIOS, "--smp", "2"],
+    ),
+    "the devices of the OVA for vSphere": ([[ROOT_DISK, PVSCSI], VMXNET3], BIOS),
+    "PVSCSI, two CPUs, sectors of 4 KiB": (
+        [[ROOT_DISK, f"{PVSCSI},logical_block_size=4096,physical_block_size=4096"]],
+        ["--smp", "2"],
+    ),
+    "a microVM with ACPI, two CPUs": ([MICROVM_ACPI, *MICROVM], ["--smp", "2"]),
+    "a microVM without ACPI, older registers": ([MICROVM_PLAIN, *MICROVM], []),
     "firmware that places nothing": ([], ["--firmware", "qboot", "--smp", "2"]),
     "firmware that places everything": ([], BIOS),
 }

@@ -7,6 +7,7 @@
 #include "core/log.hh"
 #include "drivers/ahci/drivers.hh"
 #include "drivers/ahci/port.hh"
+#include "drivers/block/sd_letter.hh"
 #include "drivers/mmio.hh"
 #include "drivers/pci/pci.hh"
 #include "drivers/poll.hh"
@@ -35,8 +36,6 @@ private:
     volatile u8* _registers = nullptr;
     port* _ports[hba::most_ports]{};
 };
-
-constinit u32 disks_started = 0;
 
 void adapter::take_from_firmware() {
     if ((mmio_read<u32>(_registers, hba::capabilities_2) & hba::can_hand_off) == 0) {
@@ -98,8 +97,7 @@ result<void> adapter::try_port(u32 number, u32 slots) {
     }
     // Never freed: from here on the interrupt handler may use it.
     port& disk = *(_ports[number] = made.leak());
-    TRY(disk.start(static_cast<char>('a' + disks_started % 26)));
-    ++disks_started;
+    TRY(disk.start(next_sd_letter()));
     log_debug("ahci: {} of {} bytes", disk.name(), disk.size_in_bytes());
     register_block_device(disk);
     return {};

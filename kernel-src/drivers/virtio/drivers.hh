@@ -7,6 +7,7 @@
 namespace kiln::virtio {
 
 result<void> start_block(unique<transport> by);
+result<void> start_scsi(unique<transport> by);
 result<void> start_net(unique<transport> by);
 result<void> start_console(unique<transport> by);
 // Consoles talk with their device while others are set up; this waits until they know their ports

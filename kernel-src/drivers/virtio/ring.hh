@@ -49,7 +49,7 @@ inline constexpr u8 acknowledge = 1, driver = 2, driver_ok = 4, features_ok = 8,
 
 // Device types (VIRTIO 1.2, chapter 5).
 namespace device_type {
-inline constexpr u16 net = 1, block = 2, console = 3, entropy = 4;
+inline constexpr u16 net = 1, block = 2, console = 3, entropy = 4, scsi = 8;
 }
 
 }  // namespace kiln::virtio
