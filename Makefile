@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi rigs suites bench bench-publish fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-vmware rigs suites bench bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -46,6 +46,14 @@ test-publish: rigs ## All tests of publishing, the long ones too
 test-uefi: ## The image under UEFI (OVMF): every disk, Secure Boot, what can go wrong
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py uefi
+
+test-microvm: ## The kernel on QEMU's microvm: with ACPI and without, one CPU and two
+	@$(cd) tools/setup test
+	@$(cd) $(python) -m pytest -q tests/hypervisors/test_microvm.py
+
+test-vmware: ## The disk of the OVA for vSphere on QEMU's models of the devices that it asks for
+	@$(cd) tools/setup test
+	@$(cd) $(python) -m pytest -q tests/hypervisors/test_vmware.py
 
 rigs: ## Build, once, what publishing is tested against (vCenter simulator; VirtualBox)
 	@$(cd) tools/setup rigs

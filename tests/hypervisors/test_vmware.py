@@ -1,0 +1,72 @@
+"""The disk of the OVA for vSphere on QEMU's models of the devices that the OVA asks for.
+
+By the BIOS loader, from the OVA's kind of VMDK on a PVSCSI adapter, with a vmxnet3 card; a program
+takes an address by DHCP and echoes bulk, of which every byte is compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import boot_rig
+import pytest
+from hypervisor_rig import built_kernel
+from test_nics import BULK, CONNECTIONS, connect, exchange, free_port, nic_root
+
+__all__ = ["built_kernel", "nic_root"]
+APP = {"version": 1, "name": "nic", "argv": ["/nic"], "network": {"mode": "dhcp"}}
+QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256M"]
+QEMU += ["-nodefaults", "-no-user-config", "-display", "none", "-M", "pc"]
+
+
+@pytest.fixture(scope="session")
+def disk(built_kernel: str, nic_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The disk as a stream-optimised VMDK."""
+    folder = tmp_path_factory.mktemp("disk")
+    (nic_root / "etc/kiln").mkdir(parents=True, exist_ok=True)
+    (nic_root / "etc/kiln/app.json").write_text(json.dumps(APP))
+    root, image = folder / "root.erofs", folder / "disk.img"
+    boot_rig.run("mkfs.erofs", "-T0", root, nic_root)
+    boot_rig.disk.build_disk(Path(built_kernel), root, "", image)
+    return boot_rig.convert(image, "vmdk")
+
+
+def connected(port: int, machine: subprocess.Popen[bytes]) -> socket.socket:
+    """A connection that the guest has answered; QEMU may not listen yet."""
+    while machine.poll() is None:
+        with contextlib.suppress(ConnectionRefusedError):
+            return connect(port)
+        time.sleep(0.05)  # between attempts
+    raise AssertionError("QEMU has ended")
+
+
+@pytest.mark.parametrize("cpus", ["1", "2"])
+def test_the_ova_for_vsphere_answers(cpus: str, disk: Path, tmp_path: Path) -> None:
+    """Several connections at once; every byte comes back."""
+    port = free_port()
+    said = tmp_path / "console"
+    devices = ["-drive", f"file={disk},format=vmdk,if=none,id=disk,snapshot=on"]
+    devices += ["-device", "pvscsi", "-device", "scsi-hd,drive=disk"]
+    devices += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:7"]
+    devices += ["-device", "vmxnet3,netdev=net,romfile=", "-serial", f"file:{said}"]
+    results: list[bool] = []
+    with subprocess.Popen([*QEMU, "-smp", cpus, *devices]) as machine:
+        try:
+            peers = [connected(port, machine) for _ in range(CONNECTIONS)]
+            threads = [
+                threading.Thread(target=lambda peer=peer: results.append(exchange(peer) == BULK))
+                for peer in peers
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            machine.terminate()
+    assert results == [True] * CONNECTIONS, said.read_text()
