@@ -240,6 +240,7 @@ private:
     void fault_around(vma& area, u64 address);
     result<void> make_writable(vma& area, u64 address, u64* slot, u64 entry);
     result<void> copy_on_write(vma& area, u64 address, u64* slot, u64 entry);
+    result<void> exchange(u64 address, u64* slot, u64 entry, page& fresh, u64 bits);
     result<void> install(u64 address, page& fresh, u64 bits);
     void count_resident(u64 entry, unsigned level, i64 sign);
     result<void> prepare_access(vma& area, u64 address, bool write, bool force);

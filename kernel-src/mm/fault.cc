@@ -2,10 +2,12 @@
 //
 // Faults hold the address space's lock shared, so that several run at once; two on the same page race
 // to install an entry by compare-and-exchange, and who loses lets its page go and reports success: the
-// program runs into the other's entry, or faults again.
+// program runs into the other's entry, or faults again. Who puts a page in another's place hides the
+// leaf meanwhile; the others wait.
 #include "mm/fault.hh"
 
 #include "core/reclaim.hh"
+#include "core/wait_queue.hh"
 #include "mm/reaper.hh"
 
 namespace kiln {
@@ -13,6 +15,9 @@ namespace {
 
 // Pages that one fault on a file maps when they are in the page cache anyway.
 constexpr u64 around_size = 16 * page_size;
+
+// Those who wait for a page that is being exchanged.
+constinit wait_queue exchanged;
 
 bool permits(u32 protection, fault_access access) {
     switch (access) {
@@ -150,7 +155,12 @@ result<void> address_space::fault_in(vma& area, u64 address, fault_access access
     if (write && entry_present(entry)) {
         return make_writable(area, address, where.slot, entry);
     }
-    return {};  // changed under us: the program tries again
+    // Hidden though it may be used: its page is being exchanged. Else it changed under us. In both cases
+    // the program tries again.
+    static_cast<void>(wait_until(
+        exchanged, [&] { return entry_present(entry) || read_entry(where.slot) != entry; }, never,
+        wait_mode::uninterruptible));
+    return {};
 }
 
 // Puts a page, whose reference it takes over, where nothing is yet.
@@ -274,32 +284,36 @@ result<void> address_space::make_writable(vma& area, u64 address, u64* slot, u64
         drop_page_reference(*current);
         return {};
     }
-    const u64 fresh = page_to_phys(*current) | leaf_bits(area.protection, true);
-    if (!replace_entry(slot, entry, fresh)) {
-        drop_page_reference(*current);
-        return {};
-    }
-    const u64 start = align_down(address, page_size);
-    flush_tlb(start, start + page_size);
-    release_leaf(entry);
-    return {};
+    return exchange(address, slot, entry, *current, leaf_bits(area.protection, true));
 }
 
 result<void> address_space::copy_on_write(vma& area, u64 address, u64* slot, u64 entry) {
-    const u64 start = align_down(address, page_size);
     const bool writable = (area.protection & prot::write) != 0;
     page* copy = TRY(alloc_page());
     __builtin_memcpy(page_data(*copy), phys_to_virt(entry_address(entry)), page_size);
-    const u64 fresh = page_to_phys(*copy) | pte::private_page | pte::dirty |
-                      leaf_bits(area.protection, writable);
-    if (!replace_entry(slot, entry, fresh)) {
-        drop_page_reference(*copy);
+    return exchange(address, slot, entry, *copy,
+                    pte::private_page | pte::dirty | leaf_bits(area.protection, writable));
+}
+
+// Puts a page, whose reference it takes over, in the place of another with the same content. Until no
+// CPU can read the old one any more its leaf is hidden, so that nobody writes to the new one: who is told
+// of that, by a thread on another CPU, would look for it in the old one.
+result<void> address_space::exchange(u64 address, u64* slot, u64 entry, page& fresh, u64 bits) {
+    const u64 hidden = entry & ~pte::present;
+    const u64 start = align_down(address, page_size);
+    const u64 made = page_to_phys(fresh) | bits;
+    const bool hid = replace_entry(slot, entry, hidden);
+    if (hid) {
+        flush_tlb(start, start + page_size);
+    }
+    // Of two that write by force where the program may do nothing, and all is hidden, one is later.
+    if (!hid || !replace_entry(slot, hidden, made)) {
+        drop_page_reference(fresh);
         return {};
     }
-    count_resident(fresh, 0, 1);
+    exchanged.wake_all();
+    count_resident(made, 0, 1);
     count_resident(entry, 0, -1);
-    // Other CPUs must not read the old page any more when this thread's write can be seen.
-    flush_tlb(start, start + page_size);
     release_leaf(entry);
     return {};
 }

@@ -1,9 +1,9 @@
 // The program's half of the page tables: 4 KiB and 2 MiB leaves in tables of four levels.
 //
 // An entry is zero (nothing there), a table, or a leaf. A leaf without `present` is hidden: the page is
-// kept but the program may not touch it (PROT_NONE). Every leaf holds one reference on its page (a
-// 2 MiB leaf: on the head of its block) unless it is `unowned`. A 2 MiB block has a spare table in its
-// head's `owner`, so that splitting it never fails.
+// kept but the program may not touch it (PROT_NONE, or its page is being exchanged for another). Every
+// leaf holds one reference on its page (a 2 MiB leaf: on the head of its block) unless it is `unowned`. A
+// 2 MiB block has a spare table in its head's `owner`, so that splitting it never fails.
 //
 // Lock: entries change from zero to something by compare-and-exchange under the address space's lock
 // held shared; everything else, above all freeing tables, needs it held exclusively. Nothing here
