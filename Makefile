@@ -49,11 +49,11 @@ test-uefi: ## The image under UEFI (OVMF): every disk, Secure Boot, what can go 
 
 test-microvm: ## The kernel on QEMU's microvm: with ACPI and without, one CPU and two
 	@$(cd) tools/setup test
-	@$(cd) $(python) -m pytest -q tests/hypervisors/test_microvm.py
+	@$(cd) $(python) tests/run_all.py microvm
 
 test-vmware: ## The disk of the OVA for vSphere on QEMU's models of the devices that it asks for
 	@$(cd) tools/setup test
-	@$(cd) $(python) -m pytest -q tests/hypervisors/test_vmware.py
+	@$(cd) $(python) tests/run_all.py vmware
 
 rigs: ## Build, once, what publishing is tested against (vCenter simulator; VirtualBox)
 	@$(cd) tools/setup rigs

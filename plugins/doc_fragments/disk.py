@@ -13,8 +13,8 @@ options:
   formats:
     description:
       - V(erofs) is the root alone, booted with the kernel beside it; it is always made.
-      - The others are whole disks with boot loader and kernel, which a BIOS boots; all are made
-        from the V(raw) one, convert back to it bit by bit, and carry its SHA-256.
+      - The others are whole disks with boot loaders and kernel, which BIOSes and UEFI boot; all
+        are made from the V(raw) one, convert back to it bit by bit, and carry its SHA-256.
       - V(vmdk) is stream-optimized, V(vdi) and V(vhd) are allocated dynamically.
       - V(ova) is such a VMDK with the description of a virtual machine; see O(ova).
     type: list

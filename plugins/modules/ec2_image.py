@@ -78,7 +78,9 @@ options:
     choices: [x86_64]
     default: x86_64
   boot_mode:
-    description: How the instance boots. Kiln's loader is a BIOS one.
+    description:
+      - How the instance boots. Kiln's disks have loaders for all of these; the one for UEFI has not
+        met EC2's firmware yet.
     type: str
     choices: [legacy-bios, uefi, uefi-preferred]
     default: legacy-bios

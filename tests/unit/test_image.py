@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.kiln.unikernel.plugins.module_utils import (
     _app,
+    _disk,
     _disks,
     _image,
     _image_options,
@@ -210,6 +211,8 @@ def test_an_image_comes_in_every_format_and_says_what_its_disk_holds(spec, store
     assert all((folder / name).is_file() for name in _disks.FILES.values())
     manifest = store.manifest("images", plan.digest)
     assert manifest["content"] == manifest["sha256"]["disk.raw"]
+    layout = _disk.read_layout(folder / "disk.raw").told()
+    assert manifest["disk_layout"] == layout
     assert set(manifest["sha256"]) == {
         "root.erofs",
         *_disks.FILES.values(),

@@ -19,7 +19,7 @@ namespace kiln {
 namespace {
 
 constexpr u32 start_magic = 0x336e'c578;
-constexpr usize max_ranges = 32;
+constexpr usize max_ranges = 128;  // as many as the loaders hand over
 constexpr usize max_command_line = 16 * KiB;
 constexpr u64 low_memory_end = 1 * MiB;
 constexpr u64 boot_mapped_end = 1 * GiB;
