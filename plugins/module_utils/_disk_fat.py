@@ -42,7 +42,7 @@ def _entry(name: bytes, attributes: int, cluster: int = 0, size: int = 0) -> byt
 
 
 def _short(name: str) -> bytes:
-    stem, _, extension = name.partition(".")
+    stem, extension = name.partition(".")[::2]
     short = stem.ljust(8).encode("ascii") + extension.ljust(3).encode("ascii")
     if len(short) != 11 or short != short.upper():
         raise DiskError(f"{name} is no name of 8 and 3 capital letters, which is all a FAT has")
@@ -111,7 +111,8 @@ def _tree(files: Mapping[str, bytes]) -> Folder:
         folder = root
         for each in folders:
             inner = folder.setdefault(each, {})
-            assert isinstance(inner, dict)
+            if not isinstance(inner, dict):
+                raise DiskError(f"{each} in {path} would be both a file and a folder")
             folder = inner
         folder[name] = content
     return root

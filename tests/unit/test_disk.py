@@ -148,8 +148,8 @@ def test_mtools_read_the_loader_from_the_efi_partition(inputs):
     data = (inputs / "disk.img").read_bytes()
     assert read.stdout == data[layout.efi_offset : layout.efi_offset + layout.efi_size]
     kernel = data[layout.kernel_offset : layout.kernel_offset + layout.kernel_size]
-    version, kernel_size, block, _, cmdline_size, kernel_sum, cmdline_sum = struct.unpack_from(
-        "<8xIIQQI4x32s32s", read.stdout, 4096
+    version, kernel_size, block, cmdline_size, kernel_sum, cmdline_sum = struct.unpack_from(
+        "<8xIIQ8xI4x32s32s", read.stdout, 4096
     )
     assert (version, kernel_size, block * 512) == (1, len(kernel), layout.kernel_offset)
     assert kernel_sum == hashlib.sha256(kernel).digest()
