@@ -46,7 +46,8 @@ bool follows_halt(u64 address) {
 
 // Whether a branch of the code around may have led here, past the `hlt`: `if (bad) hlt;` makes the
 // place behind it the target of one, whose condition the flags still answer. Where functions begin
-// it may have come by a pointer.
+// it may have come by a pointer; so it may anywhere in code that was made at run time, of no file: the
+// JVM's deoptimisation handlers stand behind a filler of `hlt` and are only ever returned to.
 bool may_have_jumped_to(const trap_frame& frame) {
     if (is_aligned(frame.rip, function_alignment)) {
         return true;
@@ -54,11 +55,14 @@ bool may_have_jumped_to(const trap_frame& frame) {
     u64 start = 0;
     u64 end = 0;
     the_address_space().for_each_area([&](const vma& area) {
-        if (frame.rip >= area.start && frame.rip < area.end) {
+        if (area.object && frame.rip >= area.start && frame.rip < area.end) {
             start = area.start;
             end = area.end;
         }
     });
+    if (end == 0) {
+        return true;
+    }
     start = std::max(start, frame.rip - std::min(frame.rip, farthest_branch));
     end = std::min(end, frame.rip + farthest_branch);
     std::byte code[1024];
@@ -69,7 +73,7 @@ bool may_have_jumped_to(const trap_frame& frame) {
             return true;
         }
     }
-    return start == end;
+    return false;
 }
 
 }  // namespace
