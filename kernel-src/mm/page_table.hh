@@ -5,8 +5,8 @@
 // leaf holds one reference on its page (a 2 MiB leaf: on the head of its block) unless it is `unowned`. A
 // 2 MiB block has a spare table in its head's `owner`, so that splitting it never fails.
 //
-// Lock: entries change from zero to something by compare-and-exchange under the address space's lock
-// held shared; everything else, above all freeing tables, needs it held exclusively. Nothing here
+// Lock: under the address space's lock held shared, entries are filled, made writable, or given another
+// page, by compare-and-exchange; all else, above all freeing tables, needs it held exclusively. Nothing here
 // flushes the TLB: callers do, before they free what was mapped. Context: threads.
 #pragma once
 
