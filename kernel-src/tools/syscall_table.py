@@ -22,7 +22,8 @@ LIST = KERNEL / "linux" / "syscall_list.hh"
 DOCUMENT = KERNEL.parent / "docs" / "syscalls.md"
 ENTRY = re.compile(r"^KILN_SYSCALL\((\d+), (\w+)\)$", re.M)
 DEFINITION = re.compile(
-    r"^SYSCALL\((?P<name>\w+)(?P<refusal>[^{]*\{\n    return (?:refuse_process\(|err::nosys;))?", re.M
+    r"^SYSCALL\((?P<name>\w+)(?P<refusal>[^{]*\{\n    return (?:refuse_process\(|err::nosys;))?",
+    re.M,
 )
 DIFFERENCE = re.compile(r"Differs from Linux: (.*)", re.S)
 

@@ -29,7 +29,7 @@ BUILD = TOP / "build" / "bench"
 
 sys.path[:0] = [str(TOP / "kernel-src" / "tools"), str(TOP / "tests" / "lib")]
 from kilnrun import backlog  # noqa: E402
-from redis_guest import NotReady as BenchError  # noqa: E402
+from redis_guest import NotReadyError as BenchError  # noqa: E402
 from redis_guest import bake, free_port  # noqa: E402
 from redis_guest import run_checked as _run  # noqa: E402
 

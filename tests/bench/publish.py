@@ -151,7 +151,9 @@ def measure(rig, disk, store):
         assert first.result["changed"] and not second.result["changed"]
         reset()
         loop, looped = plain_loop(rig, disk, without_holes)
-        print(f"  first publish         {first.seconds:10.2f} s  {sent / mib / first.seconds:8.1f} MiB/s")
+        print(
+            f"  first publish         {first.seconds:10.2f} s  {sent / mib / first.seconds:8.1f} MiB/s"
+        )
         print(f"  boto3 loop, no holes  {loop:10.2f} s  {looped / mib / loop:8.1f} MiB/s")
         print(f"  faster by             {loop / first.seconds:10.2f}")
         print(f"  sent / not zero       {sent / blocks:10.4f}  (by 4 KiB: {sent / sectors:.4f})")

@@ -22,7 +22,7 @@ ARGV = [JAVA, "@/etc/cassandra/jvm.options", "org.apache.cassandra.service.Cassa
 ASK, ANSWER = b"\x04\x00\x00\x00\x05\x00\x00\x00\x00", b"CQL_VERSION"
 
 
-class Failed(Exception):
+class WrongError(Exception):
     """The server did what it must not do, or nothing; the text says what."""
 
 
@@ -53,7 +53,7 @@ def bake(kernel: Path | None, root: Path | None, seeds: list[str] | None = None)
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise Failed(f"the image could not be baked:\n{(done.stdout + done.stderr)[-3000:]}")
+        raise WrongError(f"the image could not be baked:\n{(done.stdout + done.stderr)[-3000:]}")
     found = json.loads(facts.read_text())
     return Baked(kernel or Path(found["kernel"]), root or Path(found["root"]))
 
@@ -76,11 +76,11 @@ class Server:
         """Seconds from its start to the first answer to a CQL frame."""
         while time.monotonic() < self.born + limit:
             if self.process.poll() is not None:
-                raise Failed(f"ended with {self.process.returncode}: {self.said()[-4000:]}")
+                raise WrongError(f"ended with {self.process.returncode}: {self.said()[-4000:]}")
             if self._answers():
                 return time.monotonic() - self.born
             time.sleep(0.2)
-        raise Failed(f"no CQL within {limit:g} s: {self.said()[-4000:]}")
+        raise WrongError(f"no CQL within {limit:g} s: {self.said()[-4000:]}")
 
     def _answers(self) -> bool:
         try:

@@ -25,7 +25,7 @@ from pathlib import Path
 from cassandra import ConsistencyLevel, DriverException, RequestExecutionException
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
 from cassandra.policies import RoundRobinPolicy
-from guests import Failed, Server, bake, guest
+from guests import Server, WrongError, bake, guest
 from single import START_LIMIT, value
 
 NETWORK = "192.168.79"
@@ -144,9 +144,9 @@ def kill(servers: list[Server], session: Session, count: int) -> str:
     killer.join()
     spread(sorted(load.acknowledged), load.read)
     if load.wrong:
-        raise Failed(f"{len(load.wrong)} acknowledged rows are lost: {load.wrong[:3]}")
+        raise WrongError(f"{len(load.wrong)} acknowledged rows are lost: {load.wrong[:3]}")
     if len(load.refused) > count // 20:
-        raise Failed(f"{len(load.refused)} refused: {list(load.refused.values())[:3]}")
+        raise WrongError(f"{len(load.refused)} refused: {list(load.refused.values())[:3]}")
     return f"{len(load.acknowledged)} acknowledged, {len(load.refused)} refused, none lost"
 
 
@@ -177,9 +177,9 @@ def load(servers: list[Server], session: Session, minutes: float) -> str:
     for thread in threads:
         thread.join(120)
     if longest > STANDSTILL or any(thread.is_alive() for thread in threads):
-        raise Failed(f"nothing was answered for {longest:.0f} s")
+        raise WrongError(f"nothing was answered for {longest:.0f} s")
     if running.wrong or running.refused:
-        raise Failed(f"{running.wrong[:3]}, {list(running.refused.items())[:3]}")
+        raise WrongError(f"{running.wrong[:3]}, {list(running.refused.items())[:3]}")
     after = [server.resident_mib() for server in servers]
     return (
         f"{len(running.acknowledged)} rows in {minutes:g} minutes, never silent for more than"
@@ -213,8 +213,8 @@ def main() -> int:
             session.cluster.shutdown()
             errors = [line for server in servers for line in server.errors()]
             if errors:
-                raise Failed("errors in the logs:\n" + "\n".join(errors[:10]))
-    except Failed as problem:
+                raise WrongError("errors in the logs:\n" + "\n".join(errors[:10]))
+    except WrongError as problem:
         print(f"ring: {problem}")
         return 1
     print("ring: all as it has to be")

@@ -21,7 +21,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.policies import WhiteListRoundRobinPolicy
 from cassandra.query import BatchStatement
-from guests import Failed, Server, bake, guest
+from guests import Server, WrongError, bake, guest
 
 START_LIMIT = 1200.0
 ROWS = 100_000
@@ -41,7 +41,7 @@ def connect(server: Server) -> Session:
 def expect(what: str, wanted: object, found: object) -> None:
     """Both have to be the same."""
     if wanted != found:
-        raise Failed(f"{what}: wanted {wanted!r}, found {found!r}")
+        raise WrongError(f"{what}: wanted {wanted!r}, found {found!r}")
 
 
 def value(number: int) -> str:
@@ -121,7 +121,7 @@ def wait_for_indexes(session: Session, names: set[str]) -> None:
     until = time.monotonic() + START_LIMIT
     while not names <= {row.index_name for row in session.execute(query)}:
         if time.monotonic() > until:
-            raise Failed(
+            raise WrongError(
                 f"the indexes {', '.join(sorted(names))} are not there after {START_LIMIT:g} s"
             )
         time.sleep(0.5)
@@ -163,7 +163,7 @@ def compaction(session: Session, _: int) -> str:
         if done:
             return f"{len(done)} compactions of the table of rows"
         time.sleep(2)
-    raise Failed("the table of rows was never compacted")
+    raise WrongError("the table of rows was never compacted")
 
 
 def partition(session: Session, count: int) -> str:
@@ -199,7 +199,7 @@ def drive(server: Server, names: list[str], count: int) -> None:
         print(f"{part.__name__}: {said} ({time.monotonic() - begun:.0f} s)", flush=True)
     session.cluster.shutdown()
     if server.errors():
-        raise Failed("errors in the log:\n" + "\n".join(server.errors()[:10]))
+        raise WrongError("errors in the log:\n" + "\n".join(server.errors()[:10]))
     print(f"memory of the guest: {server.resident_mib()} MiB", flush=True)
 
 
@@ -218,7 +218,7 @@ def main() -> int:
         for turn in range(1 if options.once else 2):
             with guest(baked, smp=options.smp) as server:
                 drive(server, options.names if turn == 0 else ["schema"], options.rows)
-    except Failed as problem:
+    except WrongError as problem:
         print(f"cassandra: {problem}")
         return 1
     print("cassandra: all as it has to be")

@@ -1,7 +1,7 @@
 """Stands in for QEMU: rewrites the command line that kernel-src/run made, then becomes QEMU.
 
-KILN_TEST_REWRITE is a JSON list of [from, to], applied to every word in order. A line feed in a word
-then makes words of its lines.
+KILN_TEST_REWRITE is a JSON list of [from, to], applied to every word in order. A line feed in a
+word then makes words of its lines.
 """
 
 import json

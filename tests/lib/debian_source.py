@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from redis_guest import NotReady, run_checked
+from redis_guest import NotReadyError, run_checked
 
 
 def _sources_list(folder: Path) -> Path:
@@ -46,7 +46,7 @@ def fetch(build: Path, source: str, package: str) -> Path:
     shown = run_checked(["apt-cache", "show", "--no-all-versions", package])
     version = re.search(r"^Version: (\S+)$", shown, re.MULTILINE)
     if not version:
-        raise NotReady(f"apt knows no {package}")
+        raise NotReadyError(f"apt knows no {package}")
     folder = build / version[1].replace(":", "_")
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)

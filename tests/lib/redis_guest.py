@@ -23,7 +23,7 @@ PROGRAM = "/usr/bin/redis-server"
 FLAGS = ("--port", "6379", "--bind", "*", "--protected-mode", "no", "--save", "", "--dir", "/tmp")
 
 
-class NotReady(Exception):
+class NotReadyError(Exception):
     """Something needed for the test could not be made or did not answer."""
 
 
@@ -40,7 +40,7 @@ def run_checked(command: list[str], **more: Any) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, **more)
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-15:]
-        raise NotReady(f"{command[0]} failed:\n" + "\n".join(last))
+        raise NotReadyError(f"{command[0]} failed:\n" + "\n".join(last))
     return str(done.stdout)
 
 
@@ -94,13 +94,13 @@ class Server:
         until = time.monotonic() + limit
         while time.monotonic() < until:
             if self.process.poll() is not None:
-                raise NotReady(f"redis ended with {self.process.returncode}: {self.said()}")
+                raise NotReadyError(f"redis ended with {self.process.returncode}: {self.said()}")
             try:
                 if ask(self.port, b"PING\r\n", 7, 2.0) == b"+PONG\r\n":
                     return
             except OSError:
                 time.sleep(0.05)
-        raise NotReady(f"redis did not answer within {limit:g} s: {self.said()}")
+        raise NotReadyError(f"redis did not answer within {limit:g} s: {self.said()}")
 
     def said(self) -> str:
         """The end of what it wrote."""

@@ -32,7 +32,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "lib"), str(HERE.parent / "bench")]
 import measure  # noqa: E402
 import redis_guest  # noqa: E402
-from redis_guest import Baked, NotReady, Server  # noqa: E402
+from redis_guest import Baked, NotReadyError, Server  # noqa: E402
 
 BOOTS = 50
 CONNECTIONS = 2000
@@ -217,7 +217,7 @@ def _place(image: Path, path: str) -> Placed:
     inode = re.search(r"^NID: (\d+)", said, re.M)
     pieces = re.findall(r"^ *\d+: .*: *(\d+)\.\. *(\d+) *\| *\d+$", said, re.M)
     if not inode or not pieces:
-        raise NotReady(f"dump.erofs says nothing of {path}: {said}")
+        raise NotReadyError(f"dump.erofs says nothing of {path}: {said}")
     return Placed(path, int(inode[1]) * 32, [(int(start), int(end)) for start, end in pieces])
 
 
@@ -361,7 +361,7 @@ def main() -> int:
     names = options.tests or [*TESTS, *(["mixed_load"] if options.nightly else [])]
     try:
         baked = redis_guest.bake(options.kernel, options.root)
-    except NotReady as problem:
+    except NotReadyError as problem:
         print(f"robustness: {problem}", file=sys.stderr)
         return 2
     failed = 0
@@ -369,7 +369,7 @@ def main() -> int:
         begun = time.monotonic()
         try:
             found = "passed: " + (TESTS | {"mixed_load": mixed_load})[name](baked)
-        except (Failed, NotReady, OSError) as problem:
+        except (Failed, NotReadyError, OSError) as problem:
             failed += 1
             found = f"FAILED: {problem}"
         print(f"{name} ({time.monotonic() - begun:.0f} s) {found}", flush=True)

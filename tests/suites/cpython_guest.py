@@ -169,7 +169,9 @@ def main():
 def run_suite(parts, wish):
     load = unittest.defaultTestLoader
     suites = [
-        load.loadTestsFromTestCase(part) if isinstance(part, type) else load.loadTestsFromModule(part)
+        load.loadTestsFromTestCase(part)
+        if isinstance(part, type)
+        else load.loadTestsFromModule(part)
         for part in parts
     ]
     suite = kept(unittest.TestSuite(suites), wish.get("only") or ["*"], wish.get("without", []))

@@ -22,10 +22,14 @@ class Case(unittest.TestCase):
 
     def filled(self, journal, rows=1000):
         connection = self.open()
-        self.assertEqual(connection.execute(f"PRAGMA journal_mode={journal}").fetchone()[0], journal)
+        self.assertEqual(
+            connection.execute(f"PRAGMA journal_mode={journal}").fetchone()[0], journal
+        )
         connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)")
         connection.execute("BEGIN")
-        connection.executemany("INSERT INTO t(v) VALUES(?)", ((f"row {n}" * 9,) for n in range(rows)))
+        connection.executemany(
+            "INSERT INTO t(v) VALUES(?)", ((f"row {n}" * 9,) for n in range(rows))
+        )
         connection.execute("COMMIT")
         return connection
 

@@ -31,7 +31,7 @@ TOP = HERE.parent.parent
 sys.path[:0] = [str(TOP / "tests/lib"), str(TOP / "tests/programs")]
 import debian_source  # noqa: E402
 import world  # noqa: E402
-from redis_guest import NotReady  # noqa: E402
+from redis_guest import NotReadyError  # noqa: E402
 
 BUILD = TOP / "build/suites/memcached"
 _CHECK = re.compile(r"^(not ok|ok) (\d+)(?: - )?(.*?)\s*(# (?:skip|TODO).*)?$", re.I | re.M)
@@ -165,7 +165,7 @@ def choose(config: dict[str, Any], sources: Path, options: argparse.Namespace) -
     there = {path.stem for path in (sources / "t").glob("*.t")}
     out = {name for group in config["leave_out"] for name in group["tests"]}
     if unknown := (out | set(config["choice"])) - there:
-        raise NotReady(f"memcached.yml names what the suite does not have: {sorted(unknown)}")
+        raise NotReadyError(f"memcached.yml names what the suite does not have: {sorted(unknown)}")
     return options.tests or (sorted(there - out) if options.all else config["choice"])
 
 
@@ -188,7 +188,7 @@ def main() -> int:
     try:
         sources = debian_source.fetch(BUILD, "memcached", "memcached")
         tests = choose(config, sources, options)
-    except NotReady as problem:
+    except NotReadyError as problem:
         print(f"memcached suite: {problem}", file=sys.stderr)
         return 2
     prepare(sources)

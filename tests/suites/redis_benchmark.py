@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 import redis_guest  # noqa: E402
-from redis_guest import NotReady  # noqa: E402
+from redis_guest import NotReadyError  # noqa: E402
 
 # What redis-benchmark 7.0 runs when it is not told what to run.
 LEAST_TESTS = 18
@@ -28,7 +28,9 @@ def rates(port: int, depth: int, requests: int) -> dict[str, float]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     said = done.stderr + "".join(line for line in done.stdout.splitlines(True) if "rror" in line)
     if done.returncode or said.strip():
-        raise NotReady(f"redis-benchmark -P {depth} ended with {done.returncode}: {said.strip()}")
+        raise NotReadyError(
+            f"redis-benchmark -P {depth} ended with {done.returncode}: {said.strip()}"
+        )
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     return {row["test"]: float(row["rps"]) for row in rows}
 
@@ -51,9 +53,9 @@ def main() -> int:
                 for name, rate in found.items():
                     print(f"  -P {depth}: {name}: {rate:,.0f}/s")
                 if len(found) < LEAST_TESTS or min(found.values()) <= 0:
-                    raise NotReady(f"only {len(found)} of {LEAST_TESTS} tests told a rate")
+                    raise NotReadyError(f"only {len(found)} of {LEAST_TESTS} tests told a rate")
                 print(f"-P {depth}: {len(found)} tests with 50 connections, no errors", flush=True)
-    except (NotReady, subprocess.TimeoutExpired) as problem:
+    except (NotReadyError, subprocess.TimeoutExpired) as problem:
         print(f"redis-benchmark on Kiln: FAILED: {problem}")
         return 1
     print("redis-benchmark on Kiln: both rounds ended without an error")

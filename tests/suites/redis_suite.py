@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
 import debian_source  # noqa: E402
 import redis_guest  # noqa: E402
-from redis_guest import NotReady  # noqa: E402
+from redis_guest import NotReadyError  # noqa: E402
 
 BUILD = redis_guest.BUILD / "suites" / "redis"
 SIDES = ("linux", "kiln")
@@ -262,7 +262,7 @@ def main() -> int:
         baked = redis_guest.bake(options.kernel, options.root)
         sides = [options.side] if options.side else SIDES
         records = {side: measure(config, baked, tree, side, options) for side in sides}
-    except NotReady as problem:
+    except NotReadyError as problem:
         print(f"redis suite: {problem}", file=sys.stderr)
         return 2
     (BUILD / "results.json").write_text(json.dumps(records, default=_plain, indent=1) + "\n")
