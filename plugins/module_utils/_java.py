@@ -23,7 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kiln.unikernel.plugins.module_utils import _image, _keystore, _packages
+from ansible_collections.kiln.unikernel.plugins.module_utils import (
+    _image,
+    _keystore,
+    _packages,
+    _trial,
+)
 from ansible_collections.kiln.unikernel.plugins.module_utils._packages import Apt, Lock
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import (
     KilnError,
@@ -62,6 +67,7 @@ class JavaSpec:
     archive: str = "default"
     archive_run: list[str] = field(default_factory=list)
     archive_run_seconds: float = 60
+    archive_run_until: str = ""
     options: list[str] = field(default_factory=list)
     gc: str = AUTO
     lock: Path | None = None
@@ -107,7 +113,7 @@ def make_plan(spec: JavaSpec, store: Store, work: Store) -> JavaPlan:
     if spec.archive == "app" or AUTO in spec.modules:
         inputs["jars"] = [[path.name, digest_file(path)] for path in spec.jars]
     if spec.archive == "app":
-        keys = ("cwd", "gc", "options", "jar_folder", "archive_run")
+        keys = ("cwd", "gc", "options", "jar_folder", "archive_run", "archive_run_until")
         inputs |= {key: getattr(spec, key) for key in keys}
     digest = digest_value(inputs)
     current = store.current(KIND, spec.name)
@@ -314,23 +320,22 @@ class Java:
         """The classes that a run of the program loads."""
         names = cwd / ".classes-of-a-run"
         command = [str(self.home / "bin/java"), f"-XX:DumpLoadedClassList={names}", *words]
-        with subprocess.Popen(
+        heard = _trial.run(
             [*command, *spec.archive_run],
             cwd=cwd,
             env=_ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            try:
-                process.wait(spec.archive_run_seconds)
-            except subprocess.TimeoutExpired:
-                process.terminate()
-        if not names.is_file():
+            until=spec.archive_run_until,
+            seconds=spec.archive_run_seconds,
+        )
+        run = f"The run of {' '.join(spec.archive_run)}"
+        if not heard.complete:
             raise KilnError(
-                f"The run of {' '.join(spec.archive_run)} loaded no class; its status was "
-                f"{process.returncode}."
+                f"{run} has not said '{spec.archive_run_until}' within "
+                f"{spec.archive_run_seconds:g} s, its status was {heard.status}; "
+                f"see archive_run_until. It said last: {heard.last}"
             )
+        if not names.is_file():
+            raise KilnError(f"{run} loaded no class; its status was {heard.status}.")
         return names.read_text(encoding="utf-8").splitlines()
 
     def dump(self, words: list[str], cwd: Path) -> None:

@@ -90,9 +90,18 @@ options:
     elements: str
     default: []
   archive_run_seconds:
-    description: After so many seconds that run is ended, which is no failure.
+    description:
+      - After so many seconds that run is ended, which is no failure unless O(archive_run_until) is
+        given and was not said.
     type: float
     default: 60
+  archive_run_until:
+    description:
+      - Text in the run's output after which it has come far enough and is ended. Without it a
+        program that does not end by itself runs for all of O(archive_run_seconds), and how much of
+        it the archive gets depends on the machine.
+    type: str
+    default: ""
   options:
     description: Options of the JVM, as in the image.
     type: list
@@ -192,6 +201,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "archive": {"type": "str", "choices": ["none", "default", "app"], "default": "default"},
     "archive_run": {"type": "list", "elements": "str", "default": []},
     "archive_run_seconds": {"type": "float", "default": 60},
+    "archive_run_until": {"type": "str", "default": ""},
     "options": {"type": "list", "elements": "str", "default": []},
     "gc": {
         "type": "str",
