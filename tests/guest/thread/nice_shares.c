@@ -52,13 +52,6 @@ static int share_of_first(struct spinner *first, struct spinner *second, int64_t
     return ours * 100 / (ours + theirs);
 }
 
-static int between(int found, int least, int most) {
-    if (found < least || found > most) {
-        SAY("found %d", found);
-    }
-    return found >= least && found <= most;
-}
-
 static int share_beside_ordinary(int policy, int nice) {
     struct spinner ordinary = {.policy = SCHED_OTHER}, other = {.policy = policy, .nice = nice};
     start(&ordinary);
@@ -71,8 +64,8 @@ static int share_beside_ordinary(int policy, int nice) {
     return share;
 }
 
-static int share_of_who_ran_alone(void) {
-    struct spinner old = {.policy = SCHED_OTHER}, newcomer = {.policy = SCHED_OTHER};
+static int share_of_who_ran_alone(int policy, int nice) {
+    struct spinner old = {.policy = policy, .nice = nice}, newcomer = old;
     start(&old);
     t_pause_ms(1500);
     start(&newcomer);
@@ -83,6 +76,20 @@ static int share_of_who_ran_alone(void) {
     return share;
 }
 
+/* A share is wrong when it is so each time: what a host takes from a virtual CPU counts as the use of
+   whoever has it at that moment, and a tenth of a second is more than the least share. */
+static int within(int least, int most, int (*share)(int policy, int nice), int policy, int nice) {
+    int found = -1;
+    for (int attempt = 0; attempt < 3; attempt++) {
+        found = share(policy, nice);
+        if (found >= least && found <= most) {
+            return 1;
+        }
+    }
+    SAY("found %d", found);
+    return 0;
+}
+
 int main(void) {
     cpu_set_t one;
     CPU_ZERO(&one);
@@ -90,12 +97,12 @@ int main(void) {
     MUST(sched_setaffinity(0, sizeof one, &one));
     /* Whoever watches must get the CPU in time. */
     MUST(setpriority(PRIO_PROCESS, 0, -20));
-    IS(between(share_of_who_ran_alone(), 30, 70));
-    IS(between(share_beside_ordinary(SCHED_OTHER, 0), 38, 62));
-    IS(between(share_beside_ordinary(SCHED_OTHER, 5), 15, 36));
-    IS(between(share_beside_ordinary(SCHED_OTHER, -5), 64, 85));
-    IS(between(share_beside_ordinary(SCHED_OTHER, 19), 0, 9));
-    IS(between(share_beside_ordinary(SCHED_BATCH, 0), 38, 62));
-    IS(between(share_beside_ordinary(SCHED_IDLE, 0), 0, 7));
+    IS(within(30, 70, share_of_who_ran_alone, SCHED_OTHER, 0));
+    IS(within(38, 62, share_beside_ordinary, SCHED_OTHER, 0));
+    IS(within(15, 36, share_beside_ordinary, SCHED_OTHER, 5));
+    IS(within(64, 85, share_beside_ordinary, SCHED_OTHER, -5));
+    IS(within(0, 9, share_beside_ordinary, SCHED_OTHER, 19));
+    IS(within(38, 62, share_beside_ordinary, SCHED_BATCH, 0));
+    IS(within(0, 7, share_beside_ordinary, SCHED_IDLE, 0));
     return 0;
 }
