@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,16 +81,24 @@ def lay_server_tree(sources: Path) -> tuple[Path, Path]:
     return tree, image
 
 
-def prepare(sources: Path) -> None:
-    """The programs that the tests look for where they were built."""
+def prepare(original: Path, place: Path) -> Path:
+    """A copy of the sources with the programs that the tests look for where they were built.
+
+    The tests put paths of theirs into a shell's words as they are, so the checkout's own path, which
+    may have blanks, is none for them.
+    """
+    if len(str(place).split()) != 1:
+        raise NotReadyError(f"the suite needs a folder without blanks, {place} has some; set TMPDIR")
+    sources = shutil.copytree(original, place / "memcached")
     timed = sources / "timedrun"
     timed.write_text(TIMED_RUN)
     timed.chmod(0o755)
     library = sources / "t/lib/MemcachedTest.pm"
     library.write_text(library.read_text().replace(*TRIES))
     server = sources / "memcached-debug"
-    server.write_text(f'#!/bin/sh\nexec {sys.executable} "{HERE / "memcached_server.py"}" "$@"\n')
+    server.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "memcached_server.py"}" "$@"\n')
     server.chmod(0o755)
+    return sources
 
 
 def run(test: str, suite: dict[str, str], limit: float) -> Record:
@@ -180,34 +189,41 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def compare(original: Path, tests: list[str], config: dict[str, Any], options: Any) -> int:
+    """How many tests differ; each is told of as soon as it is done."""
+    with tempfile.TemporaryDirectory(prefix="memcached-") as place:
+        sources = prepare(original, Path(place))
+        tree, image = lay_server_tree(sources)
+        common = {"tree": str(tree), "image": str(image), "sources": str(sources)}
+        common["kernel"] = options.kernel
+        both = {side: common | {"side": side} for side in ("linux", "kiln")}
+
+        def one(test: str) -> tuple[list[str], str]:
+            expected = {row["check"] for row in config["differs"] if row["test"] == test}
+            return judge(test, both, expected, options.limit)
+
+        wrong = 0
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            for told, line in pool.map(one, tests):
+                wrong += bool(told)
+                print(f"{'DIFFERENT' if told else 'same'}: {line}")
+                print("".join(f"    {sentence}\n" for sentence in told), end="", flush=True)
+    return wrong
+
+
 def main() -> int:
     """Prepare, run, conclude."""
     options = parse()
     config = yaml.safe_load((HERE / "memcached.yml").read_text())
     BUILD.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
     try:
         sources = debian_source.fetch(BUILD, "memcached", "memcached")
         tests = choose(config, sources, options)
+        wrong = compare(sources, tests, config, options)
     except NotReadyError as problem:
         print(f"memcached suite: {problem}", file=sys.stderr)
         return 2
-    prepare(sources)
-    tree, image = lay_server_tree(sources)
-    common = {"tree": str(tree), "image": str(image), "sources": str(sources)}
-    common["kernel"] = options.kernel
-    both = {side: common | {"side": side} for side in ("linux", "kiln")}
-
-    def one(test: str) -> tuple[list[str], str]:
-        expected = {row["check"] for row in config["differs"] if row["test"] == test}
-        return judge(test, both, expected, options.limit)
-
-    wrong = 0
-    begun = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for told, line in pool.map(one, tests):
-            wrong += bool(told)
-            print(f"{'DIFFERENT' if told else 'same'}: {line}")
-            print("".join(f"    {sentence}\n" for sentence in told), end="", flush=True)
     out = sum(len(group["tests"]) for group in config["leave_out"])
     print(
         f"memcached suite: {len(tests)} tests on Linux and on Kiln, {out} left out by name,"
