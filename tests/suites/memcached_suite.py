@@ -88,7 +88,9 @@ def prepare(original: Path, place: Path) -> Path:
     may have blanks, is none for them.
     """
     if len(str(place).split()) != 1:
-        raise NotReadyError(f"the suite needs a folder without blanks, {place} has some; set TMPDIR")
+        raise NotReadyError(
+            f"the suite needs a folder without blanks, {place} has some; set TMPDIR"
+        )
     sources = shutil.copytree(original, place / "memcached")
     timed = sources / "timedrun"
     timed.write_text(TIMED_RUN)
