@@ -42,3 +42,12 @@ def test_all_cpus_are_found_and_the_machine_ends(acpi: str, cpus: str, built_ker
     assert f"{cpus} CPUs," in ended.stdout
     assert "panic" not in ended.stdout
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_machine_without_any_known_clock_says_so(built_kernel: str) -> None:
+    """No HPET, no ACPI timer, no PIT, and nobody tells how fast the TSC is."""
+    machine = ["-M", "microvm,acpi=off,pit=off", "-kernel", built_kernel, "-append", "-- /none"]
+    ended = subprocess.run(
+        [*QEMU, *machine], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "panic: the TSC's frequency is not known" in ended.stdout

@@ -103,12 +103,36 @@ bool use_acpi_timer() {
     return true;
 }
 
-void use_pit() {
+bool use_pit() {
     out8(0x61, static_cast<u8>((in8(0x61) & ~2u) | 1));  // gate on, speaker off
     out8(0x43, 0xb4);                                     // channel 2, both bytes, mode 2
     out8(0x42, 0xff);
     out8(0x42, 0xff);
     reference = {.type = reference_counter::kind::pit, .mask = 0xffff, .hertz = pit_hertz};
+    return true;
+}
+
+// Whether it is there: a machine may have none of them, and one that does not exist reads the same for
+// ever. The slowest ticks once in a microsecond, which is less than one reading takes.
+bool reference_counts() {
+    constexpr u32 most_readings = 10'000;
+    const u64 first = reference.read();
+    for (u32 i = 0; i < most_readings; ++i) {
+        if (reference.read() != first) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void choose_reference() {
+    for (const auto use : {&use_hpet, &use_acpi_timer, &use_pit}) {
+        if (use() && reference_counts()) {
+            return;
+        }
+    }
+    panic("the TSC's frequency is not known: neither the hypervisor nor CPUID tells it, and no HPET, "
+          "ACPI timer or PIT counts");
 }
 
 // The tightest of a few readings of the TSC around the other counter: the host may take the CPU away
@@ -192,9 +216,7 @@ void set_realtime_offset(u64 offset) {
 }
 
 void measure_quickly() {
-    if (!use_hpet() && !use_acpi_timer()) {
-        use_pit();
-    }
+    choose_reference();
     first_reading = read_reference_pair();
     paired_reading last = first_reading;
     while (reference_ns(first_reading, last) < quick_measure_ns) {
@@ -205,13 +227,18 @@ void measure_quickly() {
 }
 
 // The APIC timer against the TSC, whose frequency is known now. The timer stops at the end of its 32
-// bits, so what takes too long is measured again.
+// bits, so what takes too long is measured again; but one that does not exist never counts.
 void measure_apic_timer() {
     constexpr u64 shortest = quick_measure_ns / 2, longest = ns_per_s;
+    constexpr u32 most_attempts = 100;
+    u32 attempts = 0;
     const auto read_timer = [] { return read_pair([] { return u64{apic_timer_elapsed()}; }); };
     u64 passed = 0;
     u64 ticks = 0;
     do {
+        if (++attempts > most_attempts) {
+            panic("the local APIC's timer does not count");
+        }
         apic_timer_count_freely();
         const paired_reading first = read_timer();
         do {
