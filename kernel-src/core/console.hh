@@ -39,7 +39,9 @@ struct console_ports {
 };
 console_ports& the_console();
 
-// Polled output to the first serial port, for the earliest boot and for panics. Takes no locks.
+// Polled output to the first serial port, for the earliest boot and for panics. Takes no locks. Where
+// there is no such port, it goes to what was set last.
 void serial_put(std::string_view text);
+void set_other_output(void (*put)(std::string_view text));
 
 }  // namespace kiln

@@ -10,9 +10,12 @@
 #include "drivers/pci/pci.hh"
 #include "drivers/pvscsi/drivers.hh"
 #include "drivers/serial/serial_console.hh"
+#include "drivers/serial/uart16550.hh"
 #include "drivers/virtio/drivers.hh"
 #include "drivers/virtio/ring.hh"
 #include "drivers/vmxnet3/drivers.hh"
+#include "drivers/xen/console.hh"
+#include "drivers/xen/xen.hh"
 
 namespace kiln {
 namespace {
@@ -98,6 +101,7 @@ void devices_init(std::string_view boot_line) {
     if (!io_apic_init().ok()) {
         log_warning("ioapic: cannot be mapped");
     }
+    xen::start();
     if (!pci::init().ok() || !virtio::find_mmio_devices(boot_line).ok()) {
         log_warning("out of memory while looking for devices");
     }
@@ -108,6 +112,9 @@ void devices_init(std::string_view boot_line) {
         start_all(each);
     }
     virtio::finish_consoles();
+    if (!first_serial_port().present()) {
+        xen::fill_console();
+    }
     fill_console_with_serial();
 }
 

@@ -24,5 +24,7 @@ void devices_init(std::string_view boot_line);
 // locks, so that a panic can use it. When no way works they halt the CPU.
 [[noreturn]] void power_off();
 [[noreturn]] void reboot();
+// After a panic: as power_off, but a host that tells crashes from ends is told of one.
+[[noreturn]] void crash();
 
 }  // namespace kiln

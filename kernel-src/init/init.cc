@@ -23,6 +23,7 @@
 #include "init/control.hh"
 #include "init/ending.hh"
 #include "init/network.hh"
+#include "init/operator.hh"
 #include "mm/address_space.hh"
 #include "linux/entry.hh"
 #include "linux/exec.hh"
@@ -152,6 +153,7 @@ void start_program(const program_start& start, std::string_view path) {
     start_rtc_settling();
     report_started();
     start_control_channel();
+    start_listening_to_operator();
     start_thread(*made.value());
 }
 

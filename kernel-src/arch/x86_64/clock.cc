@@ -15,6 +15,7 @@
 #include "arch/x86_64/paging.hh"
 #include "arch/x86_64/ports.hh"
 #include "arch/x86_64/rtc.hh"
+#include "arch/x86_64/xen.hh"
 #include "core/clock.hh"
 #include "core/clock_step.hh"
 #include "core/log.hh"
@@ -193,6 +194,21 @@ u64 frequency_from_cpuid() {
     return 0;
 }
 
+// By whoever knows it; 0 where nobody does.
+u64 told_frequency() {
+    for (const auto ask : {&kvm_tsc_frequency, &xen::tsc_frequency, &frequency_from_cpuid}) {
+        if (const u64 hertz = ask(); hertz != 0) {
+            return hertz;
+        }
+    }
+    return 0;
+}
+
+u64 told_wall_time() {
+    const u64 by_kvm = kvm_wall_time();
+    return by_kvm != 0 ? by_kvm : xen::wall_time();
+}
+
 // The multiplier has 32 bits of fraction.
 void set_clock(u64 base_tsc, u64 base_ns, u64 multiplier) {
     const u64 saved = interrupts_save_and_disable();
@@ -286,10 +302,7 @@ static u64 battery_time() {
 }
 
 void clock_init() {
-    u64 hertz = kvm_tsc_frequency();
-    if (hertz == 0) {
-        hertz = frequency_from_cpuid();
-    }
+    const u64 hertz = told_frequency();
     if (hertz != 0) {
         frequency_is_exact = true;
         set_clock(read_tsc(), 0, multiplier_for(hertz, ns_per_s));
@@ -297,7 +310,7 @@ void clock_init() {
         measure_quickly();
     }
     measure_apic_timer();
-    const u64 told = kvm_wall_time();
+    const u64 told = told_wall_time();
     wall_is_settled = told != 0 || on_emulator();
     set_realtime_offset((told != 0 ? told : battery_time()) - now());
 }

@@ -4,6 +4,7 @@
 #include "arch/x86_64/msr.hh"
 #include "core/clock.hh"
 #include "core/page.hh"
+#include "lib/pv_clock.hh"
 
 namespace kiln {
 namespace {
@@ -18,7 +19,7 @@ struct wall_clock {
 
 // KVM writes into these while their addresses are in its registers.
 struct shared_clocks {
-    alignas(64) kvm_clock_page clock{};
+    alignas(64) pv_clock clock{};
     alignas(16) wall_clock wall{};
 };
 constinit shared_clocks shared;
@@ -30,20 +31,12 @@ bool has_clock() {
 }
 
 // KVM fills the page before the next instruction of the CPU that set the register, and again only when
-// the CPU runs anew; the version is odd meanwhile.
-kvm_clock_page read_clock() {
+// the CPU runs anew. A clock of zeros where there is none.
+pv_clock read_clock() {
     write_msr(system_time_msr, virt_to_phys(&shared.clock) | 1);
-    const volatile u32& version = shared.clock.version;
-    kvm_clock_page copy;
-    u32 before = 0;
-    do {
-        before = version;
-        asm volatile("" ::: "memory");
-        copy = shared.clock;
-        asm volatile("" ::: "memory");
-    } while ((before & 1) != 0 || before != version);
+    pv_clock copy = read_versioned(shared.clock).value_or({});
     write_msr(system_time_msr, 0);
-    return copy;
+    return is_usable(copy) ? copy : pv_clock{};
 }
 
 wall_clock read_wall() {
@@ -58,24 +51,20 @@ u64 kvm_tsc_frequency() {
     if (!has_clock()) {
         return 0;
     }
-    const kvm_clock_page clock = read_clock();
-    if (clock.multiplier == 0) {
-        return 0;
-    }
-    const u64 unshifted = (ns_per_s << 32) / clock.multiplier;
-    return clock.shift < 0 ? unshifted << -clock.shift : unshifted >> clock.shift;
+    const pv_clock clock = read_clock();
+    return clock.multiplier == 0 ? 0 : pv_frequency(clock);
 }
 
 u64 kvm_wall_time() {
     if (!has_clock()) {
         return 0;
     }
-    const kvm_clock_page clock = read_clock();
+    const pv_clock clock = read_clock();
     const wall_clock wall = read_wall();
     if (clock.multiplier == 0 || wall.seconds == 0) {
         return 0;
     }
-    return wall.seconds * ns_per_s + wall.nanoseconds + kvm_time_at(clock, read_tsc());
+    return wall.seconds * ns_per_s + wall.nanoseconds + pv_time_at(clock, read_tsc());
 }
 
 }  // namespace kiln

@@ -79,7 +79,7 @@ void panic_line(std::string_view pattern, std::span<const format_argument> argum
     sink.put("\n");
     print_backtrace(reinterpret_cast<u64>(__builtin_frame_address(0)));
     serial_put(sink.view());
-    power_off();
+    crash();
 }
 
 void assertion_failed(const char* condition, const char* file, int line) {

@@ -16,6 +16,7 @@
 #include "arch/x86_64/machine.hh"
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/paging.hh"
+#include "arch/x86_64/xen.hh"
 #include "core/clock.hh"
 #include "core/kernel_stack.hh"
 #include "core/log.hh"
@@ -145,6 +146,7 @@ extern "C" [[noreturn]] void start_other_cpu(u32 slot) {
     cpu_apic_start();
     cpu& me = this_cpu_block();
     me.apic_id = apic_id_here();
+    xen::cpu_start(number);
     auto* idle = new thread();
     if (idle == nullptr) {
         panic("no memory for the idle thread of CPU {}", number);

@@ -10,11 +10,13 @@
 #include "arch/x86_64/msr.hh"
 #include "arch/x86_64/smp.hh"
 #include "arch/x86_64/vector_routines.hh"
+#include "arch/x86_64/xen.hh"
 #include "core/heap.hh"
 #include "core/log.hh"
 #include "drivers/acpi/acpi.hh"
 #include "drivers/devices.hh"
 #include "drivers/mmio.hh"
+#include "drivers/xen/console.hh"
 #include "init/init.hh"
 
 extern "C" char boot_stack_top[];
@@ -29,6 +31,7 @@ constinit thread boot_thread{};
 
 extern "C" [[noreturn]] void start_first_cpu(u64 start_info) {
     serial_init();
+    xen::find();
     cpu_prepare(0, 0);
     cpu_load(0);
     choose_vector_routines();
@@ -36,6 +39,8 @@ extern "C" [[noreturn]] void start_first_cpu(u64 start_info) {
     adopt_boot_thread(boot_thread, "idle/0");
     const boot_information& information = read_start_info(start_info);
     heap_init();
+    xen::platform_init();
+    xen::console_init();
     acpi_init(information.rsdp);
     apic_init(acpi::tables().madt.local_apic);
     cpu_apic_start();

@@ -1,11 +1,13 @@
 // kernel only
-// How the machine ends: power-off by ACPI S5, reset by ACPI's reset register, the chipset's, the
-// keyboard controller, and at last a triple fault. No locks, no allocation: a panic comes here too.
+// How the machine ends: by a word to Xen where that is the host; power-off by ACPI S5, reset by ACPI's
+// reset register, the chipset's, the keyboard controller, and at last a triple fault. No locks, no allocation: a panic comes here too.
 #include "arch/x86_64/ports.hh"
 #include "core/page.hh"
 #include "core/spinlock.hh"
 #include "drivers/acpi/acpi.hh"
 #include "drivers/devices.hh"
+#include "drivers/xen/console.hh"
+#include "drivers/xen/platform.hh"
 
 namespace kiln {
 namespace {
@@ -94,10 +96,22 @@ void power_off_by_acpi() {
     halt_forever();
 }
 
+// Returns where the host is not Xen.
+void end_by_xen(xen::shutdown_reason reason) {
+    xen::finish_console();
+    xen::shut_down(reason);
+}
+
 }  // namespace
+
+void crash() {
+    end_by_xen(xen::shutdown_reason::crash);
+    power_off();
+}
 
 void power_off() {
     interrupts_save_and_disable();
+    end_by_xen(xen::shutdown_reason::poweroff);
     // Without ACPI there is no power-off. Monitors of microVMs take a reset for the end.
     if (!acpi::tables().present) {
         reboot();
@@ -109,6 +123,7 @@ void power_off() {
 
 void reboot() {
     interrupts_save_and_disable();
+    end_by_xen(xen::shutdown_reason::reboot);
     const auto& fadt = acpi::tables().fadt;
     if (fadt.present && fadt.reset_supported) {
         write_register(fadt.reset, acpi::tables().reset, fadt.reset_value);

@@ -1,6 +1,8 @@
 // kernel only
 #include "drivers/serial/uart16550.hh"
 
+#include <atomic>
+
 #include "arch/x86_64/ports.hh"
 #include "core/console.hh"
 #include "core/spinlock.hh"
@@ -24,6 +26,7 @@ constexpr u8 fifo_size = 16;
 constexpr u32 most_polls = 200'000;
 
 constinit uart16550 com1{com1_port};
+constinit std::atomic<void (*)(std::string_view)> other_output{nullptr};
 
 }  // namespace
 
@@ -113,7 +116,17 @@ void serial_init() {
     com1.init();
 }
 
+void set_other_output(void (*put)(std::string_view text)) {
+    other_output.store(put, std::memory_order_release);
+}
+
 void serial_put(std::string_view text) {
+    if (!com1.present()) {
+        if (const auto put = other_output.load(std::memory_order_acquire)) {
+            put(text);
+        }
+        return;
+    }
     for (const char byte : text) {
         if (byte == '\n') {
             com1.put('\r');

@@ -1,0 +1,23 @@
+// kernel only
+#include "core/log.hh"
+#include "drivers/xen/event_channel.hh"
+#include "drivers/xen/hypercall.hh"
+#include "drivers/xen/xen.hh"
+#include "drivers/xen/xenstore.hh"
+
+namespace kiln::xen {
+
+void start() {
+    if (!on_xen()) {
+        return;
+    }
+    const auto events = event_channel::start();
+    if (!events.ok()) {
+        log_error("xen: no events are delivered (error {}); its devices are not used",
+                  events.error());
+        return;
+    }
+    static_cast<void>(xenstore::start());
+}
+
+}  // namespace kiln::xen
