@@ -15,6 +15,7 @@
 #include "drivers/virtio/ring.hh"
 #include "drivers/vmxnet3/drivers.hh"
 #include "drivers/xen/console.hh"
+#include "drivers/xen/fronts.hh"
 #include "drivers/xen/xen.hh"
 
 namespace kiln {
@@ -111,6 +112,7 @@ void devices_init(std::string_view boot_line) {
     for (const pci_driver& each : pci_drivers) {
         start_all(each);
     }
+    xen::start_fronts();
     virtio::finish_consoles();
     if (!first_serial_port().present()) {
         xen::fill_console();

@@ -1,7 +1,9 @@
 // kernel only
 #include "core/log.hh"
 #include "drivers/xen/event_channel.hh"
+#include "drivers/xen/fronts.hh"
 #include "drivers/xen/hypercall.hh"
+#include "drivers/xen/unplug.hh"
 #include "drivers/xen/xen.hh"
 #include "drivers/xen/xenstore.hh"
 
@@ -17,7 +19,9 @@ void start() {
                   events.error());
         return;
     }
-    static_cast<void>(xenstore::start());
+    if (xenstore::start().ok()) {
+        unplug(has_disks(), has_networks());
+    }
 }
 
 }  // namespace kiln::xen

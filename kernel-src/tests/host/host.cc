@@ -215,6 +215,10 @@ u64 dma_address(const void* memory) {
     return reinterpret_cast<u64>(memory);
 }
 
+std::byte* dma_memory(u64 address) {
+    return reinterpret_cast<std::byte*>(address);
+}
+
 void log_line(log_level, std::string_view pattern, std::span<const format_argument> arguments) {
     char text[512];
     buffer_sink sink(text);
