@@ -6,6 +6,8 @@
 #include "core/log.hh"
 #include "drivers/ahci/drivers.hh"
 #include "drivers/e1000/drivers.hh"
+#include "drivers/ide/drivers.hh"
+#include "drivers/mptsas/drivers.hh"
 #include "drivers/nvme/drivers.hh"
 #include "drivers/pci/pci.hh"
 #include "drivers/pvscsi/drivers.hh"
@@ -47,7 +49,9 @@ struct pci_driver {
 constexpr pci_driver pci_drivers[] = {
     {"nvme", &nvme::takes, &nvme::start},
     {"ahci", &ahci::takes, &ahci::start},
+    {"ide", &ide::takes, &ide::start},
     {"pvscsi", &pvscsi::takes, &pvscsi::start},
+    {"mptsas", &mptsas::takes, &mptsas::start},
     {"e1000", &e1000::takes, &e1000::start},
     {"vmxnet3", &vmxnet3::takes, &vmxnet3::start},
 };

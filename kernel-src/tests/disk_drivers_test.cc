@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-#include "drivers/ahci/identity.hh"
+#include "drivers/ata/identity.hh"
 #include "drivers/nvme/identity.hh"
 #include "drivers/nvme/io_queue.hh"
 #include "drivers/nvme/prp.hh"
@@ -284,12 +284,12 @@ struct ata_words {
         words[100] = 0x5678;
         words[101] = 0x1234;
     }
-    result<ahci::disk_identity> read() const {
-        return ahci::read_identity(std::span<const u16, 256>(words));
+    result<ata::disk_identity> read() const {
+        return ata::read_identity(std::span<const u16, 256>(words));
     }
 };
 
-TEST(ahci_identity, a_disk_of_512_byte_sectors) {
+TEST(ata_identity, a_disk_of_512_byte_sectors) {
     const ata_words disk;
     auto found = disk.read();
     ASSERT_TRUE(found.ok());
@@ -298,7 +298,7 @@ TEST(ahci_identity, a_disk_of_512_byte_sectors) {
     EXPECT_TRUE(found.value().has_write_cache);
 }
 
-TEST(ahci_identity, a_disk_of_4096_byte_sectors) {
+TEST(ata_identity, a_disk_of_4096_byte_sectors) {
     ata_words disk;
     disk.words[106] = 1u << 14 | 1u << 12;
     disk.words[117] = 2048;
@@ -307,10 +307,24 @@ TEST(ahci_identity, a_disk_of_4096_byte_sectors) {
     EXPECT_EQ(disk.read().error(), err::opnotsupp);
 }
 
-TEST(ahci_identity, what_cannot_be_used_is_refused) {
-    ata_words no_long_addresses;
-    no_long_addresses.words[83] = 1u << 14;
-    EXPECT_EQ(no_long_addresses.read().error(), err::opnotsupp);
+TEST(ata_identity, a_disk_with_short_addresses) {
+    ata_words disk;
+    disk.words[83] = 1u << 14;
+    disk.words[49] = 1u << 9;
+    disk.words[60] = 0xffff;
+    disk.words[61] = 0x0fff;
+    auto found = disk.read();
+    ASSERT_TRUE(found.ok());
+    EXPECT_EQ(found.value().sectors, 0x0fff'ffffu);
+    EXPECT_FALSE(found.value().has_long_addresses);
+    disk.words[61] = 0x1001;
+    EXPECT_EQ(disk.read().error(), err::opnotsupp);
+}
+
+TEST(ata_identity, what_cannot_be_used_is_refused) {
+    ata_words no_sectors;
+    no_sectors.words[83] = 1u << 14;
+    EXPECT_EQ(no_sectors.read().error(), err::opnotsupp);
     ata_words empty;
     empty.words[100] = empty.words[101] = 0;
     EXPECT_EQ(empty.read().error(), err::opnotsupp);

@@ -7,6 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from device_rig import wrapper
+
+__all__ = ["wrapper"]
 
 TOP = Path(__file__).resolve().parents[2]
 

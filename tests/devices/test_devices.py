@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -63,16 +61,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / "data").write_bytes(FILE)
     return folder
-
-
-@pytest.fixture
-def wrapper(tmp_path: Path) -> Path:
-    """A program that can be named as QEMU and rewrites its command line."""
-    path = tmp_path / "qemu"
-    variant = shlex.join([sys.executable, str(HERE / "qemu_variant.py")])
-    path.write_text(f'#!/bin/sh\nexec {variant} "$@"\n')
-    path.chmod(0o755)
-    return path
 
 
 def free_port() -> int:
@@ -165,6 +153,7 @@ ROOT_DISK = f"virtio-blk-pci{NEWER},drive=root"
 NVME = "nvme,drive=root,serial=kiln"
 AHCI = "ahci,id=sata\n-device\nide-hd,bus=sata.0,drive=root"
 VIRTIO_SCSI = f"virtio-scsi-pci{NEWER},id=scsi\n-device\nscsi-hd,bus=scsi.0,drive=root"
+LSI_SAS = "mptsas1068,id=scsi\n-device\nscsi-hd,bus=scsi.0,drive=root"
 PVSCSI = "pvscsi,id=scsi\n-device\nscsi-hd,bus=scsi.0,drive=root"
 VMXNET3 = [f"virtio-net-pci{NEWER},netdev", "vmxnet3,netdev"]
 # QEMU has no ATA disks that cannot be written.
@@ -219,6 +208,22 @@ VARIANTS: dict[str, tuple[list[list[str]], list[str]]] = {
     "PVSCSI, two CPUs, sectors of 4 KiB": (
         [[ROOT_DISK, f"{PVSCSI},logical_block_size=4096,physical_block_size=4096"]],
         ["--smp", "2"],
+    ),
+    "LSI Logic SAS": ([[ROOT_DISK, LSI_SAS]], []),
+    "LSI Logic SAS on an older PC, two CPUs, sectors of 4 KiB": (
+        [
+            [MACHINE, "pc"],
+            [ROOT_DISK, f"{LSI_SAS},logical_block_size=4096,physical_block_size=4096"],
+        ],
+        [*BIOS, "--smp", "2"],
+    ),
+    "a disk by IDE": (
+        [[MACHINE, "pc"], [ROOT_DISK, "ide-hd,bus=ide.0,drive=root"], WRITABLE],
+        BIOS,
+    ),
+    "IDE, the second disk of the second channel, two CPUs": (
+        [[MACHINE, "pc"], [ROOT_DISK, "ide-hd,bus=ide.1,unit=1,drive=root"], WRITABLE],
+        [*BIOS, "--smp", "2"],
     ),
     "a microVM with ACPI, two CPUs": ([MICROVM_ACPI, *MICROVM], ["--smp", "2"]),
     "a microVM without ACPI, older registers": ([MICROVM_PLAIN, *MICROVM], []),

@@ -9,8 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from device_rig import wrapper
 from hypervisor_rig import built_kernel
-from test_devices import EXPECTED, MACHINE, MICROVM, root, run_guest, wrapper
+from test_devices import EXPECTED, MACHINE, MICROVM, root, run_guest
 
 __all__ = ["built_kernel", "root", "wrapper"]
 NEWER_REGISTERS = "\n-global\nvirtio-mmio.force-legacy=false"

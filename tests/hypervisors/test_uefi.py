@@ -29,7 +29,7 @@ LOADER = "::/EFI/BOOT/BOOTX64.EFI"
 
 # Debian's OVMF has drivers for these; the kernel for those that are in DRIVEN.
 FROM_UEFI = ["ide", "ahci", "virtio-blk", "nvme", "virtio-scsi", "usb"]
-DRIVEN = ["ahci", "virtio-blk", "nvme", "virtio-scsi"]
+DRIVEN = ["ide", "ahci", "virtio-blk", "nvme", "virtio-scsi"]
 
 
 def failure(image, **more):

@@ -1,7 +1,8 @@
 """The disk of the OVA for vSphere on QEMU's models of the devices that the OVA asks for.
 
-By the BIOS loader, from the OVA's kind of VMDK on a PVSCSI adapter, with a vmxnet3 card; a program
-takes an address by DHCP and echoes bulk, of which every byte is compared.
+By the BIOS loader, from the OVA's kind of VMDK on a PVSCSI adapter, or an LSI Logic SAS in its
+place, with a vmxnet3 card; a program takes an address by DHCP and echoes bulk, of which every byte
+is compared.
 """
 
 from __future__ import annotations
@@ -46,13 +47,16 @@ def connected(port: int, machine: subprocess.Popen[bytes]) -> socket.socket:
     raise AssertionError("QEMU has ended")
 
 
-@pytest.mark.parametrize("cpus", ["1", "2"])
-def test_the_ova_for_vsphere_answers(cpus: str, disk: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("adapter", "cpus"),
+    [("pvscsi", "1"), ("pvscsi", "2"), ("mptsas1068", "1"), ("mptsas1068", "2")],
+)
+def test_the_ova_for_vsphere_answers(adapter: str, cpus: str, disk: Path, tmp_path: Path) -> None:
     """Several connections at once; every byte comes back."""
     port = free_port()
     said = tmp_path / "console"
     devices = ["-drive", f"file={disk},format=vmdk,if=none,id=disk,snapshot=on"]
-    devices += ["-device", "pvscsi", "-device", "scsi-hd,drive=disk"]
+    devices += ["-device", adapter, "-device", "scsi-hd,drive=disk"]
     devices += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:7"]
     devices += ["-device", "vmxnet3,netdev=net,romfile=", "-serial", f"file:{said}"]
     results: list[bool] = []

@@ -6,7 +6,7 @@
 
 #include "core/log.hh"
 #include "core/page.hh"
-#include "drivers/ahci/identity.hh"
+#include "drivers/ata/identity.hh"
 #include "drivers/dma.hh"
 #include "drivers/mmio.hh"
 #include "drivers/poll.hh"
@@ -139,11 +139,14 @@ result<void> port::start(char letter) {
     page* answer = TRY(alloc_zeroed_page());
     const auto* words = static_cast<const u16*>(page_data(*answer));
     const dma_piece piece{dma_address(words), 512};
-    auto asked = run(ata::identify, 0, {&piece, 1});
-    auto identity = asked.ok() ? read_identity(std::span<const u16, 256>(words, 256))
-                               : result<disk_identity>(asked.error());
+    auto asked = run(ata::command::identify, 0, {&piece, 1});
+    auto identity = asked.ok() ? ata::read_identity(std::span<const u16, 256>(words, 256))
+                               : result<ata::disk_identity>(asked.error());
     drop_page_reference(*answer);
-    const disk_identity found = TRY(std::move(identity));
+    const ata::disk_identity found = TRY(std::move(identity));
+    if (!found.has_long_addresses) {
+        return err::opnotsupp;
+    }
     _sector_size = found.sector_size;
     _has_write_cache = found.has_write_cache;
     return set_geometry(found.sectors, {.sector_size = found.sector_size,
@@ -153,14 +156,14 @@ result<void> port::start(char letter) {
 
 // ---- commands ----
 
-void port::describe(u32 slot, ata what, u64 sector, std::span<const dma_piece> pieces) {
+void port::describe(u32 slot, ata::command what, u64 sector, std::span<const dma_piece> pieces) {
     auto& table = *reinterpret_cast<command_table*>(_tables + slot * table_stride);
     u64 bytes = 0;
     for (usize i = 0; i < pieces.size(); ++i) {
         table.regions[i] = {pieces[i].address, 0, pieces[i].length - 1};
         bytes += pieces[i].length;
     }
-    const u64 count = what == ata::identify ? 0 : bytes / _sector_size;
+    const u64 count = what == ata::command::identify ? 0 : bytes / _sector_size;
     command_fis fis{};
     fis.type = fis_host_to_device;
     fis.flags = fis_is_command;
@@ -174,7 +177,7 @@ void port::describe(u32 slot, ata what, u64 sector, std::span<const dma_piece> p
     fis.count[1] = static_cast<u8>(count >> 8);
     table.fis = fis;
     command_header& header = _list[slot];
-    header.flags = fis_words | (what == ata::write_dma ? writes : u16{0});
+    header.flags = fis_words | (what == ata::command::write_dma ? writes : u16{0});
     header.regions = static_cast<u16>(pieces.size());
     header.bytes_moved = 0;
     header.table = dma_address(&table);
@@ -209,7 +212,7 @@ void port::wait_for(u32 slot) {
     }
 }
 
-port::outcome port::run_once(ata what, u64 sector, std::span<const dma_piece> pieces) {
+port::outcome port::run_once(ata::command what, u64 sector, std::span<const dma_piece> pieces) {
     const u32 slot = _slots.take();
     describe(slot, what, sector, pieces);
     outcome how = outcome::again;
@@ -221,7 +224,7 @@ port::outcome port::run_once(ata what, u64 sector, std::span<const dma_piece> pi
     return how;
 }
 
-result<void> port::run(ata what, u64 sector, std::span<const dma_piece> pieces) {
+result<void> port::run(ata::command what, u64 sector, std::span<const dma_piece> pieces) {
     for (u32 attempt = 0; attempt < most_attempts && !_gone; ++attempt) {
         switch (run_once(what, sector, pieces)) {
             case outcome::good: return {};
@@ -236,11 +239,11 @@ result<void> port::run(ata what, u64 sector, std::span<const dma_piece> pieces) 
 }
 
 result<void> port::transfer(transfer_kind kind, u64 sector, std::span<const dma_piece> pieces) {
-    return run(kind == transfer_kind::read ? ata::read_dma : ata::write_dma, sector, pieces);
+    return run(kind == transfer_kind::read ? ata::command::read_dma : ata::command::write_dma, sector, pieces);
 }
 
 result<void> port::flush() {
-    return _has_write_cache ? run(ata::flush, 0, {}) : result<void>();
+    return _has_write_cache ? run(ata::command::flush, 0, {}) : result<void>();
 }
 
 // ---- completions and errors ----

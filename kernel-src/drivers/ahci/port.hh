@@ -9,6 +9,7 @@
 #pragma once
 
 #include "drivers/ahci/registers.hh"
+#include "drivers/ata/commands.hh"
 #include "drivers/block/request_slots.hh"
 #include "drivers/block/sector_disk.hh"
 
@@ -49,9 +50,9 @@ private:
 
     result<void> transfer(transfer_kind kind, u64 sector,
                           std::span<const dma_piece> pieces) override;
-    result<void> run(ata what, u64 sector, std::span<const dma_piece> pieces);
-    outcome run_once(ata what, u64 sector, std::span<const dma_piece> pieces);
-    void describe(u32 slot, ata what, u64 sector, std::span<const dma_piece> pieces);
+    result<void> run(ata::command what, u64 sector, std::span<const dma_piece> pieces);
+    outcome run_once(ata::command what, u64 sector, std::span<const dma_piece> pieces);
+    void describe(u32 slot, ata::command what, u64 sector, std::span<const dma_piece> pieces);
     bool issue(u32 slot);
     void wait_for(u32 slot);
 

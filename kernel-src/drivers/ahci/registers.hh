@@ -1,6 +1,5 @@
-// Registers and structures of an AHCI host bus adapter and of the ATA commands it carries. Numbers
-// are those of Serial ATA AHCI 1.3.1 (sections 3: registers, 4.2: structures) and ATA8-ACS (7: commands,
-// 7.16: IDENTIFY DEVICE).
+// Registers and structures of an AHCI host bus adapter. Numbers are those of Serial ATA AHCI 1.3.1
+// (sections 3: registers, 4.2: structures).
 #pragma once
 
 #include "lib/types.hh"
@@ -33,8 +32,6 @@ inline constexpr u32 busy = 1u << 7, data_request = 1u << 3, error = 1u << 0;
 inline constexpr u32 disk_signature = 0x0000'0101;
 inline constexpr u32 link_mask = 0xf, link_up = 3;  // sata_status
 }
-
-enum class ata : u8 { read_dma = 0x25, write_dma = 0x35, flush = 0xea, identify = 0xec };
 
 // One of 32 in a port's list.
 struct command_header {

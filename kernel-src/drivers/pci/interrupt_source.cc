@@ -105,9 +105,8 @@ void interrupt_source::silence() {
     _function->enable(command::no_intx);
 }
 
-result<void> interrupt_source::connect_line(interrupt_handler handler, void* context, u32 cpu) {
-    const u8 line = _function->interrupt_line();
-    if (line >= lines_of_the_isa || _function->interrupt_pin() == 0) {
+result<void> connect_shared_line(u8 line, interrupt_handler handler, void* context, u32 cpu) {
+    if (line >= lines_of_the_isa) {
         return err::nodev;
     }
     auto* user = TRY(make_unique<line_user>(line_user{handler, context, nullptr})).leak();
@@ -119,6 +118,14 @@ result<void> interrupt_source::connect_line(interrupt_handler handler, void* con
         const auto wiring = acpi::isa_interrupt(line);
         TRY(route_gsi(wiring.gsi, vector, true, wiring.active_low, cpu));
     }
+    return {};
+}
+
+result<void> interrupt_source::connect_line(interrupt_handler handler, void* context, u32 cpu) {
+    if (_function->interrupt_pin() == 0) {
+        return err::nodev;
+    }
+    TRY(connect_shared_line(_function->interrupt_line(), handler, context, cpu));
     _function->disable(command::no_intx);
     return {};
 }

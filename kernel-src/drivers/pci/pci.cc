@@ -129,6 +129,16 @@ result<volatile u8*> map_bar(function& of, u32 index, u64 offset, usize size) {
     return static_cast<volatile u8*>(TRY(map_device(place + offset, size)));
 }
 
+result<volatile u8*> map_first_memory_bar(function& of, usize size) {
+    for (u32 bar = 0; bar < bars_of_a_device; ++bar) {
+        auto mapped = map_bar(of, bar, 0, size);
+        if (mapped.ok()) {
+            return mapped;
+        }
+    }
+    return err::nodev;
+}
+
 result<u16> io_bar(function& of, u32 index) {
     if (index >= bars_of_a_device || !of.bar_is_io(index)) {
         return err::nodev;

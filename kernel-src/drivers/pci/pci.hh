@@ -13,8 +13,14 @@ vector<function>& all_functions();
 
 // Maps [offset, +size) of a memory BAR, placing the BAR first if need be.
 result<volatile u8*> map_bar(function& of, u32 index, u64 offset, usize size);
+// The start of the first memory BAR that has `size` bytes.
+result<volatile u8*> map_first_memory_bar(function& of, usize size);
 // The port of an I/O BAR.
 result<u16> io_bar(function& of, u32 index);
+
+// One of the ISA's interrupt lines, which functions share, and ACPI with them: every handler of a line is
+// called.
+result<void> connect_shared_line(u8 line, interrupt_handler handler, void* context, u32 cpu);
 
 // How a function interrupts: a table of MSI-X messages, or one shared line.
 class interrupt_source {

@@ -1,30 +1,25 @@
 // kernel only
 // VMware's paravirtual SCSI adapter as an adapter for SCSI disks. Its commands are done when their
-// registers have been written, so there is nothing to wait for.
-//
-// One that makes numbers up, or does not answer for a minute, is reset, and its requests are given
-// again. Locks: `_reset_lock`, then `_lock`, which the interrupt handler takes, then that of the slots.
+// registers have been written, so there is nothing to wait for. What it has in common with others,
+// time-outs and resets too, is drivers/scsi/queued_adapter.hh.
 #include <algorithm>
 #include <bit>
 
-#include "core/log.hh"
-#include "core/mutex.hh"
 #include "core/page.hh"
-#include "drivers/block/request_slots.hh"
 #include "drivers/dma.hh"
 #include "drivers/mmio.hh"
 #include "drivers/pci/pci.hh"
 #include "drivers/pvscsi/drivers.hh"
 #include "drivers/pvscsi/rings.hh"
-#include "drivers/scsi/disk.hh"
+#include "drivers/scsi/queued_adapter.hh"
+#include "lib/assert.hh"
 #include "lib/ref.hh"
 
 namespace kiln::pvscsi {
 namespace {
 
 constexpr u16 vmware = 0x15ad, device_number = 0x07c0;
-constexpr u32 most_targets = 16, most_attempts = 3, most_resets = 20;
-constexpr u64 command_patience = 30 * ns_per_s;
+constexpr u32 most_targets = 16;
 constexpr usize longest_transfer = 1 * MiB, list_entries = 64 + 2, sense_size = 96;
 
 // What the device needs beside a request. Lies in DMA memory.
@@ -34,61 +29,35 @@ struct alignas(64) extra {
 };
 constexpr usize extras_size = sizeof(extra) * rings::requests;
 
-class adapter final : public scsi::adapter {
+class adapter final : public scsi::queued_adapter {
 public:
-    explicit adapter(pci::function& function) : _function(function) {}
+    explicit adapter(pci::function& function) : queued_adapter("pvscsi"), _function(function) {}
 
     result<void> start();
-    void switch_off();
-    result<scsi::answer> execute(u32 target, const scsi::command_block& command,
-                                 scsi::direction data, std::span<const dma_piece> pieces) override;
+    void cut_off() override;
     transfer_limits limits() const override { return {.longest = longest_transfer}; }
 
 private:
-    using outcome = request_slots::outcome;
-
     static void on_interrupt(void* context);
-    result<void> map_registers();
     void order(command what);
-    void set_up();
-    void take_finished();
-    void distrust();
-    request describe(u32 number, u32 target, const scsi::command_block& command,
-                     scsi::direction data, std::span<const dma_piece> pieces);
-    bool submit(const request& made);
-    void wait_for(u32 number, u32 seen);
-    void reset(u32 seen);
-    scsi::answer read_answer(u32 number, u64 asked) const;
+    u64 describe(u32 number, u32 target, const scsi::command_block& command, scsi::direction data,
+                 std::span<const dma_piece> pieces) override;
+    void give(u32 number) override;
+    bool take_answers() override;
+    scsi::answer read_answer(u32 number, u64 asked) const override;
+    bool quieten() override;
+    result<void> bring_up() override;
 
     pci::function& _function;
     pci::interrupt_source _interrupts;
     volatile u8* _registers = nullptr;
-    irq_spinlock _lock;
     rings _rings;
-    request_slots _slots;
     extra* _extras = nullptr;
+    request _requests[rings::requests]{};
     completion _answers[rings::requests]{};
-    bool _open = false;
-    mutex _reset_lock;
-    std::atomic<u32> _generation{0};
-    std::atomic<bool> _given_up{false};
 };
 
 // ---- setting up ----
-
-result<void> adapter::map_registers() {
-    for (u32 bar = 0; bar < pci::bars_of_a_device; ++bar) {
-        if (_function.bar_is_io(bar)) {
-            continue;
-        }
-        auto mapped = pci::map_bar(_function, bar, 0, reg::window_size);
-        if (mapped.ok()) {
-            _registers = mapped.value();
-            return {};
-        }
-    }
-    return err::nodev;
-}
 
 void adapter::order(command what) {
     mmio_write<u32>(_registers, reg::command, static_cast<u32>(what));
@@ -96,7 +65,7 @@ void adapter::order(command what) {
 
 result<void> adapter::start() {
     TRY(_interrupts.init(_function));
-    TRY(map_registers());
+    _registers = TRY(pci::map_first_memory_bar(_function, reg::window_size));
     void* pages[3];
     for (void*& each : pages) {
         page* made = TRY(alloc_zeroed_page());
@@ -107,15 +76,14 @@ result<void> adapter::start() {
     _extras = static_cast<extra*>(page_data(*extras));
     __builtin_memset(static_cast<void*>(_extras), 0, extras_size);
     _rings.init(pages[0], pages[1], pages[2]);
-    _slots.init(rings::requests);
     order(command::reset_adapter);
     TRY(_interrupts.connect(0, &on_interrupt, this, 0));
     _function.enable(pci::command::bus_master);
-    set_up();
-    return {};
+    return open(rings::requests);
 }
 
-void adapter::set_up() {
+result<void> adapter::bring_up() {
+    _rings.clear();
     ring_setup setup{};
     setup.request_pages = setup.completion_pages = 1;
     setup.state = dma_address(_rings.state()) >> page_shift;
@@ -127,22 +95,25 @@ void adapter::set_up() {
     for (const u32 word : words) {
         mmio_write<u32>(_registers, reg::command_data, word);
     }
-    {
-        irq_guard guard(_lock);
-        _open = true;
-    }
     mmio_write<u32>(_registers, reg::interrupt_mask, interrupt_completions);
+    return {};
 }
 
-void adapter::switch_off() {
+// It forgets what it was given.
+bool adapter::quieten() {
+    order(command::reset_adapter);
+    return true;
+}
+
+void adapter::cut_off() {
     _function.disable(pci::command::bus_master);
     _interrupts.silence();
 }
 
 // ---- requests ----
 
-request adapter::describe(u32 number, u32 target, const scsi::command_block& command,
-                          scsi::direction data, std::span<const dma_piece> pieces) {
+u64 adapter::describe(u32 number, u32 target, const scsi::command_block& command,
+                      scsi::direction data, std::span<const dma_piece> pieces) {
     KILN_DEBUG_ASSERT(pieces.size() <= list_entries);
     extra& beside = _extras[number];
     request made{};
@@ -166,30 +137,16 @@ request adapter::describe(u32 number, u32 target, const scsi::command_block& com
         made.data = dma_address(beside.list);
         made.flags |= request_flag::list;
     }
-    return made;
+    _requests[number] = made;
+    return made.data_length;
 }
 
-bool adapter::submit(const request& made) {
+void adapter::give(u32 number) {
+    const request& made = _requests[number];
     const bool moves = (made.flags & request_flag::no_data) == 0;
-    irq_guard guard(_lock);
-    if (!_open) {
-        return false;
-    }
     _rings.put(made);
     device_fence();
     mmio_write<u32>(_registers, moves ? reg::kick_transfer : reg::kick_other, 0);
-    return true;
-}
-
-// The interrupt may be lost, or the adapter dead.
-void adapter::wait_for(u32 number, u32 seen) {
-    for (u32 times = 1; !_slots.wait(number, deadline_after(command_patience)); ++times) {
-        log_warning("pvscsi: has not answered for {} s", times * command_patience / ns_per_s);
-        take_finished();
-        if (times > 1 && _slots.in_flight(number)) {
-            reset(seen);
-        }
-    }
 }
 
 scsi::answer adapter::read_answer(u32 number, u64 asked) const {
@@ -219,29 +176,7 @@ scsi::answer adapter::read_answer(u32 number, u64 asked) const {
     return made;
 }
 
-result<scsi::answer> adapter::execute(u32 target, const scsi::command_block& command,
-                                      scsi::direction data, std::span<const dma_piece> pieces) {
-    for (u32 attempt = 0; attempt < most_attempts && !_given_up; ++attempt) {
-        const u32 seen = _generation.load(std::memory_order_acquire);
-        const u32 number = _slots.take();
-        const request made = describe(number, target, command, data, pieces);
-        outcome how = outcome::again;
-        if (submit(made)) {
-            wait_for(number, seen);
-            how = _slots.outcome_of(number);
-        }
-        const scsi::answer given =
-            how == outcome::good ? read_answer(number, made.data_length) : scsi::answer();
-        _slots.release(number);
-        if (how == outcome::good) {
-            return given;
-        }
-        reset(seen);
-    }
-    return err::io;
-}
-
-// ---- completions and errors ----
+// ---- completions ----
 
 void adapter::on_interrupt(void* context) {
     auto& self = *static_cast<adapter*>(context);
@@ -252,55 +187,17 @@ void adapter::on_interrupt(void* context) {
     }
 }
 
-void adapter::take_finished() {
-    irq_guard guard(_lock);
+bool adapter::take_answers() {
     completion done{};
-    while (_open && _rings.take(done)) {
+    while (_rings.take(done)) {
         const u64 number = done.context - 1;
-        if (number >= rings::requests || !_slots.in_flight(static_cast<u32>(number))) {
-            distrust();
-            return;
+        if (number >= rings::requests || !in_flight(static_cast<u32>(number))) {
+            return false;
         }
         _answers[number] = done;
-        (void)_slots.finish(static_cast<u32>(number), outcome::good);
+        finish(static_cast<u32>(number));
     }
-    if (_open && _rings.broken()) {
-        distrust();
-    }
-}
-
-// Under the lock: nothing is given to it any more. Those who waited reset.
-void adapter::distrust() {
-    _open = false;
-    _slots.finish_all(outcome::again);
-}
-
-void adapter::reset(u32 seen) {
-    lock_guard guard(_reset_lock);
-    if (_generation.load(std::memory_order_relaxed) != seen || _given_up) {
-        return;
-    }
-    _given_up = seen == most_resets;
-    if (_given_up) {
-        log_error("pvscsi: was reset {} times; it is not used any more", seen);
-    } else {
-        log_warning("pvscsi: is reset");
-    }
-    {
-        irq_guard no_interrupts(_lock);
-        _open = false;
-    }
-    // It forgets what it was given.
-    order(command::reset_adapter);
-    if (_given_up) {
-        switch_off();
-    }
-    _slots.finish_all(outcome::again);
-    if (!_given_up) {
-        _rings.clear();
-        set_up();
-    }
-    _generation.fetch_add(1, std::memory_order_release);
+    return !_rings.broken();
 }
 
 }  // namespace
@@ -314,7 +211,7 @@ result<void> start(pci::function& function) {
     adapter* made = TRY(make_unique<adapter>(function)).leak();
     auto outcome = made->start();
     if (!outcome.ok()) {
-        made->switch_off();
+        made->cut_off();
         return outcome;
     }
     scsi::add_disks(*made, most_targets, "pvscsi");
