@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-vmware rigs suites bench bench-publish fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-vmware test-disks rigs suites bench bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -50,6 +50,10 @@ test-uefi: ## The image under UEFI (OVMF): every disk, Secure Boot, what can go 
 test-microvm: ## The kernel on QEMU's microvm: with ACPI and without, one CPU and two
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py microvm
+
+test-disks: ## 200 MB written to a disk on each controller, and read again after another boot
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/run_all.py disks
 
 test-vmware: ## The disk of the OVA for vSphere on QEMU's models of the devices that it asks for
 	@$(cd) tools/setup test

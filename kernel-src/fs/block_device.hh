@@ -16,6 +16,8 @@ public:
 
     virtual std::string_view name() const = 0;
     virtual u64 size_in_bytes() const = 0;
+    // The smallest that the device itself reads and writes.
+    virtual u32 logical_sector_size() const { return 512; }
     virtual bool read_only() const = 0;
 
     // Any byte offset and length inside the device; blocks until done, from several threads at
@@ -34,19 +36,33 @@ public:
     virtual result<void> flush() = 0;
 
     list_node link;
+    u64 device_number = 0;          // of its node in /dev; set when it is registered
+    block_device* whole = nullptr;  // the disk of a partition
+    bool partitions_known = false;
 
-    // For /proc/diskstats; counted by whoever reads.
+    // For /proc/diskstats; counted by whoever reads and writes.
     void count_read(u64 bytes) {
         read_requests.fetch_add(1, std::memory_order_relaxed);
         read_bytes.fetch_add(bytes, std::memory_order_relaxed);
     }
-    std::atomic<u64> read_requests{0};
-    std::atomic<u64> read_bytes{0};
+    void count_write(u64 bytes) {
+        write_requests.fetch_add(1, std::memory_order_relaxed);
+        write_bytes.fetch_add(bytes, std::memory_order_relaxed);
+        unflushed.store(true, std::memory_order_release);
+    }
+    std::atomic<u64> read_requests{0}, write_requests{0};
+    std::atomic<u64> read_bytes{0}, write_bytes{0};
+    std::atomic<bool> unflushed{false};  // something was written since the last flush of all
 };
 
-// The registry, in the order of discovery. Drivers register at boot; devices never go.
+// The registry, in the order of discovery, partitions after the disks. Registered at boot; devices
+// never go.
 void register_block_device(block_device& device);
 block_device* first_block_device();
 block_device* next_block_device(block_device& device);
+block_device* block_device_by_number(u64 number);
+
+// What was written reaches the medium, on all of them. The first error.
+result<void> flush_block_devices();
 
 }  // namespace kiln

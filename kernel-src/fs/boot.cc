@@ -1,6 +1,7 @@
 // What boot mounts: the root, the kernel's own file systems, scratch space.
 #include "core/reclaim.hh"
 #include "fs/block_device.hh"
+#include "fs/block_file.hh"
 #include "fs/copy_tree.hh"
 #include "fs/device_files.hh"
 #include "fs/erofs.hh"
@@ -30,6 +31,7 @@ result<void> mount_root(block_device* device) {
         return mount_as_root(*empty);
     }
     erofs* const image = TRY(erofs::mount(*device));
+    set_root_device(*device);
     return mount_as_root(*image);
 }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "core/entropy.hh"
+#include "fs/block_device.hh"
 #include "fs/console_file.hh"
 #include "fs/inode_file.hh"
+#include "fs/partition.hh"
 #include "fs/tmpfs.hh"
 #include "mm/shared_memory.hh"
 
@@ -130,6 +132,17 @@ constexpr link_name links[] = {
     {"stderr", "/proc/self/fd/2"},
 };
 
+// Partitions are looked for here, on the disks where the root was not.
+result<void> add_block_nodes(inode& root) {
+    constexpr u32 disk_group = 6;
+    for (block_device* at = first_block_device(); at != nullptr; at = next_block_device(*at)) {
+        static_cast<void>(find_partition(*at, ""));
+        ref<inode> node = TRY(root.create(at->name(), mode_bit::block | 0660, at->device_number));
+        node->gid = disk_group;
+    }
+    return {};
+}
+
 }  // namespace
 
 result<ref<file>> open_character_device(dentry& entry, u32 flags) {
@@ -153,6 +166,7 @@ result<superblock*> make_device_filesystem() {
     for (const link_name& link : links) {
         TRY(root->create_symlink(link.name, link.target));
     }
+    TRY(add_block_nodes(*root));
     return static_cast<superblock*>(made);
 }
 

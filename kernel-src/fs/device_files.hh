@@ -1,4 +1,5 @@
-// /dev: a tmpfs with the nodes that programs expect, and the character devices behind them.
+// /dev: a tmpfs with the nodes that programs expect, those of disks and partitions too, and the character
+// devices behind them.
 #pragma once
 
 #include "fs/inode.hh"

@@ -1,5 +1,7 @@
 #include "fs/partition.hh"
 
+#include <utility>
+
 #include "fs/damage.hh"
 #include "lib/bytes.hh"
 #include "lib/checksum.hh"
@@ -46,13 +48,19 @@ static_assert(sizeof(gpt_entry) == 128);
 
 class partition final : public block_device {
 public:
-    partition(block_device& disk, u32 number, u64 start, u64 size)
+    partition(block_device& disk, u32 index, u64 start, u64 size)
         : _disk(disk), _start(start), _size(size) {
-        _name_length = format_to(_name, "{}p{}", disk.name(), number);
+        // As Linux names them.
+        const char last = disk.name().back();
+        const std::string_view between = last >= '0' && last <= '9' ? "p" : "";
+        _name_length = format_to(_name, "{}{}{}", disk.name(), between, index);
+        whole = &disk;
+        partitions_known = true;
     }
     std::string_view name() const override { return {_name, _name_length}; }
     u64 size_in_bytes() const override { return _size; }
     bool read_only() const override { return _disk.read_only(); }
+    u32 logical_sector_size() const override { return _disk.logical_sector_size(); }
     result<void> read(u64 offset, std::span<std::byte> into) override {
         TRY(check(offset, into.size()));
         return _disk.read(_start + offset, into);
@@ -134,35 +142,59 @@ result<vector<std::byte>> read_entries(block_device& disk, const gpt_header& hea
     return bytes;
 }
 
+bool is_used(const gpt_entry& entry) {
+    constexpr u8 unused[sizeof(entry.type)]{};
+    return __builtin_memcmp(entry.type, unused, sizeof(unused)) != 0;
+}
+
+// Whether an entry can be a partition; what is wrong with the wanted one is said.
+bool fits(const gpt_entry& entry, block_device& disk, std::string_view wanted) {
+    const u64 size = disk.size_in_bytes();
+    if (entry.first <= entry.last && entry.last < size / sector) {
+        return true;
+    }
+    if (named(entry, wanted)) {
+        note_damage("{}: truncated at offset {}: partition {} ends at {}", disk.name(), size,
+                    wanted, (entry.last + 1) * sector);
+    }
+    return false;
+}
+
+block_device* register_partition(block_device& disk, u32 number, const gpt_entry& entry) {
+    auto* made = new (std::nothrow) partition(disk, number, entry.first * sector,
+                                              (entry.last - entry.first + 1) * sector);
+    if (made != nullptr) {
+        register_block_device(*made);
+    }
+    return made;
+}
+
 }  // namespace
 
 block_device* find_partition(block_device& disk, std::string_view name) {
     gpt_header header;
     const u64 size = disk.size_in_bytes();
-    if (size < 4 * sector || (!read_header(disk, sector, header) &&
-                              !read_header(disk, align_down(size, sector) - sector, header))) {
+    if (std::exchange(disk.partitions_known, true) || size < 4 * sector ||
+        (!read_header(disk, sector, header) &&
+         !read_header(disk, align_down(size, sector) - sector, header))) {
         return nullptr;
     }
     result<vector<std::byte>> entries = read_entries(disk, header);
     if (!entries.ok()) {
         return nullptr;
     }
+    block_device* wanted = nullptr;
     for (u32 i = 0; i < header.entry_count; ++i) {
         gpt_entry entry;
         __builtin_memcpy(&entry, entries.value().data() + usize{i} * header.entry_size,
                          sizeof(entry));
-        if (!named(entry, name)) {
+        if (!is_used(entry) || !fits(entry, disk, name)) {
             continue;
         }
-        if (entry.first > entry.last || entry.last >= size / sector) {
-            note_damage("{}: truncated at offset {}: partition {} ends at {}", disk.name(), size,
-                        name, (entry.last + 1) * sector);
-            return nullptr;
-        }
-        return new (std::nothrow)
-            partition(disk, i + 1, entry.first * sector, (entry.last - entry.first + 1) * sector);
+        block_device* const made = register_partition(disk, i + 1, entry);
+        wanted = wanted == nullptr && named(entry, name) ? made : wanted;
     }
-    return nullptr;
+    return wanted;
 }
 
 }  // namespace kiln

@@ -7,8 +7,9 @@
 
 namespace kiln {
 
-// A new block device (never freed) for the partition with that name; null when the device has no
-// GPT or no such partition. A damaged table is said on the log.
+// Registers the disk's partitions, the first time, as block devices that are never freed. Returns the
+// one with that name; null when the disk has no GPT or no such partition. A damaged table is said on
+// the log.
 block_device* find_partition(block_device& disk, std::string_view name);
 
 }  // namespace kiln

@@ -39,7 +39,9 @@ void describe_disks(sentence& to) {
     }
     for (block_device* disk = first_block_device(); disk != nullptr;
          disk = next_block_device(*disk)) {
-        describe(*disk, to);
+        if (disk->whole == nullptr) {
+            describe(*disk, to);
+        }
     }
     if (const sentence damage = last_damage(); !damage.empty()) {
         to.add("; {}", damage);
@@ -49,7 +51,11 @@ void describe_disks(sentence& to) {
 block_device* find_root_device() {
     for (block_device* disk = first_block_device(); disk != nullptr;
          disk = next_block_device(*disk)) {
+        if (disk->whole != nullptr) {
+            continue;
+        }
         if (erofs::detect(*disk)) {
+            disk->partitions_known = true;
             return disk;
         }
         if (block_device* part = find_partition(*disk, "kiln-root")) {

@@ -304,6 +304,7 @@ result<ref<file>> tmpfs_inode::open(dentry& entry, u32 flags) {
         case mode_bit::regular: return TRY(make_ref<regular_file>(entry, flags));
         case mode_bit::directory: return TRY(make_ref<directory_file>(entry, flags));
         case mode_bit::character: return open_character_device(entry, flags);
+        case mode_bit::block: return open_block_device(entry, flags);
         case mode_bit::fifo: return open_fifo(_fifo, entry, flags);
         default: return err::nxio;
     }

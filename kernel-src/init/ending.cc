@@ -13,6 +13,7 @@
 #include "core/log.hh"
 #include "core/log_port.hh"
 #include "drivers/devices.hh"
+#include "fs/block_device.hh"
 #include "linux/entry.hh"
 
 namespace kiln {
@@ -40,6 +41,10 @@ void drain_streams() {
 }
 
 [[noreturn]] void end_machine() {
+    if (const result<void> flushed = flush_block_devices(); !flushed.ok()) {
+        log_error("a disk did not take all that was written (error {})", flushed.error());
+        drain_log();
+    }
     switch (action_at_exit.load()) {
         case exit_action::reboot:
             reboot();

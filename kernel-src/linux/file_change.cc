@@ -1,4 +1,5 @@
 // Changing the tree of files and what belongs to files: names, modes, owners, times, sizes.
+#include "fs/block_device.hh"
 #include "fs/inotify.hh"
 #include "linux/path_arguments.hh"
 #include "linux/syscall.hh"
@@ -370,6 +371,7 @@ SYSCALL(fdatasync, int fd) {
 }
 
 SYSCALL(sync) {
+    static_cast<void>(flush_block_devices());
     return 0;
 }
 

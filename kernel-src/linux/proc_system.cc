@@ -138,14 +138,25 @@ result<void> show_filesystems(text_sink& to, u64) {
     return {};
 }
 
-// Reads are counted where file systems make them; times and queues are not measured.
+// Reads and writes are counted where file systems and files make them; times and queues are not
+// measured.
 result<void> show_disks(text_sink& to, u64) {
-    u32 minor = 0;
     for (block_device* disk = first_block_device(); disk != nullptr;
          disk = next_block_device(*disk)) {
-        format(to, " 254 {:7} {} {} 0 {} 0 0 0 0 0 0 0 0\n", minor, disk->name(),
-               disk->read_requests.load(), disk->read_bytes.load() / 512);
-        minor += 16;
+        format(to, "{:4} {:7} {} {} 0 {} 0 {} 0 {} 0 0 0 0\n", device_major(disk->device_number),
+               device_minor(disk->device_number), disk->name(), disk->read_requests.load(),
+               disk->read_bytes.load() / 512, disk->write_requests.load(),
+               disk->write_bytes.load() / 512);
+    }
+    return {};
+}
+
+result<void> show_partitions(text_sink& to, u64) {
+    to.put("major minor  #blocks  name\n\n");
+    for (block_device* disk = first_block_device(); disk != nullptr;
+         disk = next_block_device(*disk)) {
+        format(to, "{:4}  {:7} {:10} {}\n", device_major(disk->device_number),
+               device_minor(disk->device_number), disk->size_in_bytes() / KiB, disk->name());
     }
     return {};
 }
@@ -228,6 +239,7 @@ constexpr pseudo_node nodes[] = {
     {.path = "loadavg", .read = show_load},
     {.path = "version", .read = show_version},
     {.path = "diskstats", .read = show_disks},
+    {.path = "partitions", .read = show_partitions},
     {.path = "filesystems", .read = show_filesystems},
     {.path = "sys/kernel/ostype", .read = show_text<ostype>},
     {.path = "sys/kernel/osrelease", .read = show_text<release>},

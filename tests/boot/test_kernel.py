@@ -7,6 +7,7 @@ import os
 import subprocess
 
 import boot_rig
+import pytest
 
 
 def guest(*words, **options):
@@ -22,11 +23,11 @@ def guest(*words, **options):
     return done
 
 
-def build(kernel, tree, image, app, cmdline=""):
+def build(kernel, tree, image, app, cmdline="", data_size=0):
     (tree / "etc/kiln/app.json").write_text(app if isinstance(app, str) else json.dumps(app))
     root = image.with_suffix(".erofs")
     boot_rig.run("mkfs.erofs", "-T0", root, tree)
-    boot_rig.disk.build_disk(kernel, root, cmdline, image)
+    return boot_rig.disk.build_disk(kernel, root, cmdline, image, data_size=data_size)
 
 
 APP = {
@@ -106,3 +107,37 @@ def test_without_ports_all_is_on_the_serial_line(kernel, tree, tmp_path):
     lines = outcome.text.splitlines()
     assert "[from][the manifest] GREETING=good day in /srv" in lines
     assert lines[-1] == "kiln: exit status 7"
+
+
+def with_disk_program(tree):
+    """The root with the program that writes disks (tests/devices/disk.c)."""
+    program = tree / "bin/disk"
+    source = boot_rig.TOP / "tests/devices/disk.c"
+    boot_rig.run("gcc", "-O2", "-static", "-pthread", "-Wall", "-o", program, source)
+    return program
+
+
+def test_the_data_partition_keeps_what_is_written(kernel, tree, tmp_path):
+    image, part = tmp_path / "disk.img", tmp_path / "part"
+    program = with_disk_program(tree)
+    app = APP | {"argv": ["/bin/disk", "/dev/vda4", "write", "2", "5"]}
+    before = build(kernel, tree, image, app, data_size=2 << 20)
+    untouched = image.read_bytes()[: before.partition("kiln-data").offset]
+    outcome = boot_rig.boot(image, memory="128M")
+    assert "2 MiB are right" in outcome.text.splitlines(), outcome.text
+    data = before.partition("kiln-data")
+    with image.open("rb") as file:
+        assert file.read(data.offset) == untouched, "the rest of the disk has changed"
+        part.write_bytes(file.read(data.size))
+    boot_rig.run(program, part, "check", "2", "5")
+
+
+@pytest.mark.parametrize("device", ["/dev/vda", "/dev/vda3"])
+def test_what_carries_the_root_cannot_be_opened_for_writing(device, kernel, tree, tmp_path):
+    image = tmp_path / "disk.img"
+    with_disk_program(tree)
+    build(kernel, tree, image, APP | {"argv": ["/bin/disk", device, "write", "1", "5"]})
+    outcome = boot_rig.boot(image, memory="128M")
+    lines = outcome.text.splitlines()
+    assert "disk: Device or resource busy" in lines, outcome.text
+    assert lines[-1] == "kiln: exit status 1"

@@ -197,14 +197,17 @@ result<void> sector_disk::write(u64 offset, std::span<const std::byte> from) {
     if (head != 0) {
         TRY(write_ragged(offset, from.first(head)));
     }
-    TRY(write_sectors(offset + head, from.subspan(head, middle)));
+    if (middle != 0) {
+        shared_guard guard(_writing);
+        TRY(write_sectors(offset + head, from.subspan(head, middle)));
+    }
     const std::span<const std::byte> tail = from.subspan(head + middle);
     return tail.empty() ? result<void>() : write_ragged(offset + head + middle, tail);
 }
 
 // Within one sector.
 result<void> sector_disk::write_ragged(u64 offset, std::span<const std::byte> from) {
-    lock_guard guard(_ragged_write);
+    lock_guard guard(_writing);
     const bounce_page bounce = TRY(bounce_page::make());
     const std::span<std::byte> sector = bounce.first(_limits.sector_size);
     const u64 start = align_down(offset, _limits.sector_size);

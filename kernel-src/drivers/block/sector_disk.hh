@@ -3,9 +3,10 @@
 // A driver says what one transfer of its device may be (transfer_limits) and moves such transfers;
 // this class cuts ranges into them. Ragged ends of a read go through a page that nobody reads where
 // the device can scatter at will, else through a bounce page; ragged ends of a write are read,
-// changed and written back, one at a time.
+// changed and written back, while nobody else writes.
 //
-// Context: threads, no spin locks. Lock: `_ragged_write`, held over reads and writes of the device.
+// Context: threads, no spin locks. Lock: `_writing`, held over reads and writes of the device; shared
+// by those who write whole sectors.
 #pragma once
 
 #include "core/mutex.hh"
@@ -32,6 +33,7 @@ struct transfer_limits {
 class sector_disk : public block_device {
 public:
     u64 size_in_bytes() const final { return _sectors * _limits.sector_size; }
+    u32 logical_sector_size() const final { return _limits.sector_size; }
     result<void> read(u64 offset, std::span<std::byte> into) final;
     result<void> read_scattered(u64 offset, std::span<const std::span<std::byte>> into) final;
     result<void> write(u64 offset, std::span<const std::byte> from) final;
@@ -63,7 +65,7 @@ private:
     transfer_limits _limits;
     u64 _sectors = 0;
     std::byte* _bin = nullptr;  // a page for bytes that nobody wants
-    mutex _ragged_write;
+    rw_mutex _writing;
 };
 
 }  // namespace kiln
