@@ -20,6 +20,10 @@ void serial_init();
 void acpi_init(u64 rsdp);
 void devices_init(std::string_view boot_line);
 
+// Calls `pressed`, in a thread, whenever the machine's power button is pressed: hypervisors do that when
+// they are asked to shut it down. Where there is no button nothing happens. After devices_init.
+void watch_power_button(void (*pressed)());
+
 // Ends the machine. Everything buffered has been drained by the caller. Context: any; takes no
 // locks, so that a panic can use it. When no way works they halt the CPU.
 [[noreturn]] void power_off();

@@ -332,6 +332,53 @@ TEST(acpi, a_damaged_device_is_not_found_and_not_read_beyond) {
     }
 }
 
+// As QEMU writes it for a microVM: Device (GED) {Name (_HID, "ACPI0013") Name (_CRS, …)
+// OperationRegion (EREG, SystemMemory, 0xfea00000, 4)}.
+std::vector<std::byte> qemus_event_device() {
+    std::vector<std::byte> body;
+    const auto put = [&body](std::initializer_list<int> values) {
+        for (const int value : values) {
+            body.push_back(static_cast<std::byte>(value));
+        }
+    };
+    put({'G', 'E', 'D', '_', 0x08, '_', 'H', 'I', 'D', 0x0d});
+    put({'A', 'C', 'P', 'I', '0', '0', '1', '3', 0});
+    put({0x08, '_', 'C', 'R', 'S', 0x11, 14, 0x0a, 11, 0x89, 6, 0, 3, 1, 9, 0, 0, 0, 0x79, 0});
+    put({0x5b, 0x80, 'E', 'R', 'E', 'G', 0, 0x0c, 0, 0, 0xa0, 0xfe, 0x0a, 4});
+    std::vector<std::byte> made{std::byte{0x5b}, std::byte{0x82}};
+    made.push_back(static_cast<std::byte>(0x40 | ((body.size() + 2) & 0xf)));
+    made.push_back(static_cast<std::byte>((body.size() + 2) >> 4));
+    made.insert(made.end(), body.begin(), body.end());
+    return made;
+}
+
+TEST(acpi, the_event_device_is_found) {
+    event_device found;
+    find_event_device(qemus_event_device(), found);
+    EXPECT_EQ(found.selector, 0xfea0'0000u);
+    EXPECT_EQ(found.interrupt, 9u);
+    EXPECT_FALSE(found.level);
+    EXPECT_FALSE(found.active_low);
+}
+
+TEST(acpi, a_damaged_event_device_is_not_found_and_not_read_beyond) {
+    const auto whole = qemus_event_device();
+    for (usize size = 0; size < whole.size(); ++size) {
+        const std::vector<std::byte> part(whole.begin(), whole.begin() + static_cast<long>(size));
+        event_device found;
+        find_event_device(part, found);
+        EXPECT_EQ(found.selector, 0u) << size;
+    }
+    for (usize at = 0; at < whole.size(); ++at) {
+        for (const int value : {0, 1, 0x7f, 0x80, 0xff}) {
+            auto bad = whole;
+            bad[at] = static_cast<std::byte>(value);
+            event_device found;
+            find_event_device(bad, found);
+        }
+    }
+}
+
 // ---- the MP table ----
 
 std::vector<std::byte> mp_table(std::initializer_list<std::initializer_list<int>> entries) {

@@ -147,6 +147,9 @@ result<void> read_tables(u64 rsdp) {
     if (dsdt.ok()) {
         found.dsdt = dsdt.value();
         find_s5(found.dsdt, found.s5);
+        if (found.fadt.hardware_reduced) {
+            find_event_device(found.dsdt, found.events);
+        }
     }
     found.sleep_control = map_register(found.fadt.sleep_control);
     found.reset = map_register(found.fadt.reset);

@@ -60,8 +60,12 @@ struct fadt_information {
     u8 acpi_enable = 0;
     register_address pm_timer;
     bool pm_timer_is_32_bits = false;
+    register_address pm1a_event;
+    u8 pm1_event_length = 0;
     register_address pm1a_control;
     register_address pm1b_control;
+    // Else it is a device of the DSDT.
+    bool has_fixed_power_button = false;
     bool reset_supported = false;
     register_address reset;
     u8 reset_value = 0;
@@ -97,6 +101,14 @@ struct spcr_information {
     register_address port;
 };
 
+// QEMU's generic event device, which tells a machine with reduced hardware what has happened.
+struct event_device {
+    u64 selector = 0;  // reading it says what, and takes it back; 0: there is none
+    u32 interrupt = 0;
+    bool level = false;
+    bool active_low = false;
+};
+
 // Where a device without a bus is.
 struct device_resources {
     u64 memory = 0;
@@ -115,6 +127,7 @@ struct information {
     mcfg_segment mcfg;  // segment 0
     spcr_information spcr;
     sleep_state s5;
+    event_device events;
     std::span<const std::byte> dsdt;
     // Registers that end the machine, where they are in memory; mapped, so that a panic can use them.
     volatile u8* sleep_control = nullptr;

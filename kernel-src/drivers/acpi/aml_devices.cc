@@ -11,7 +11,8 @@ namespace {
 
 constexpr u8 name_op = 0x08, buffer_op = 0x11, string_prefix = 0x0d, byte_prefix = 0x0a,
              word_prefix = 0x0b;
-constexpr u8 extended_op = 0x5b, device_op = 0x82;
+constexpr u8 double_word_prefix = 0x0c, system_memory = 0;
+constexpr u8 extended_op = 0x5b, device_op = 0x82, region_op = 0x80;
 // One device alone, not a bus with others in it.
 constexpr usize longest_device = 512;
 
@@ -88,21 +89,54 @@ device_resources read_resources(table_bytes bytes) {
     return made;
 }
 
-}  // namespace
+// OperationRegion (name, SystemMemory, address of 32 bits, …) (20.2.5.2); 0 when there is none.
+u64 region_of(table_bytes body, std::string_view name) {
+    static constexpr char op[] = {extended_op, static_cast<char>(region_op)};
+    const table_bytes region = after(body, {op, sizeof(op)});
+    const usize head = name.size() + 2;
+    const bool is_wanted =
+        region.size() >= head + sizeof(u32) &&
+        std::string_view(reinterpret_cast<const char*>(region.data()), name.size()) == name &&
+        byte_at(region, name.size()) == system_memory &&
+        byte_at(region, name.size() + 1) == double_word_prefix;
+    return is_wanted ? load<u32>(&region[head]) : 0;
+}
 
-bool next_device(table_bytes& rest, std::string_view identifier, device_resources& to) {
+// The body of the next device with this identifier; empty when there is none. `rest` then begins with
+// it.
+table_bytes next_body(table_bytes& rest, std::string_view identifier) {
     static constexpr char op[] = {extended_op, static_cast<char>(device_op)};
     while (!(rest = after(rest, {op, sizeof(op)})).empty()) {
         const table_bytes body = enclosed(rest);
-        if (body.size() > longest_device || !has_identifier(body, identifier)) {
-            continue;
+        if (body.size() <= longest_device && has_identifier(body, identifier)) {
+            return body;
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+bool next_device(table_bytes& rest, std::string_view identifier, device_resources& to) {
+    for (;;) {
+        const table_bytes body = next_body(rest, identifier);
+        if (body.empty()) {
+            return false;
         }
         to = read_resources(resources_of(body));
         if (to.memory != 0 && to.has_interrupt) {
             return true;
         }
     }
-    return false;
+}
+
+void find_event_device(table_bytes dsdt, event_device& to) {
+    const table_bytes body = next_body(dsdt, "ACPI0013");
+    const device_resources wiring = read_resources(resources_of(body));
+    const u64 selector = region_of(body, "EREG");
+    if (selector != 0 && wiring.has_interrupt) {
+        to = {selector, wiring.interrupt, wiring.level, wiring.active_low};
+    }
 }
 
 }  // namespace kiln::acpi

@@ -192,6 +192,9 @@ void parse_fadt(table_bytes table, fadt_information& to) {
     to.sci_interrupt = reader.at<u16>(46);
     to.smi_command = reader.at<u32>(48);
     to.acpi_enable = reader.at<u8>(52);
+    to.pm1a_event = either(reader.generic_address(148), io_register(reader.at<u32>(56), 32));
+    to.pm1_event_length = reader.at<u8>(88);
+    to.has_fixed_power_button = (flags & (1u << 4)) == 0;
     to.pm1a_control = either(reader.generic_address(172), io_register(reader.at<u32>(64), 16));
     to.pm1b_control = either(reader.generic_address(184), io_register(reader.at<u32>(68), 16));
     to.pm_timer = either(reader.generic_address(208), io_register(reader.at<u32>(76), 32));

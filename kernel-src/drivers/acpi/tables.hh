@@ -49,4 +49,7 @@ void find_s5(table_bytes table, sleep_state& to);
 // a DSDT; `rest` then begins inside it. False: none.
 bool next_device(table_bytes& rest, std::string_view identifier, device_resources& to);
 
+// The generic event device in the form that QEMU generates it.
+void find_event_device(table_bytes dsdt, event_device& to);
+
 }  // namespace kiln::acpi
