@@ -1,6 +1,7 @@
 // The settings of the boot command line (the grammar is lib/cmdline's).
 
 #include "core/config_checks.hh"
+#include "core/linux_words.hh"
 #include "lib/cmdline.hh"
 
 namespace kiln {
@@ -18,11 +19,11 @@ public:
         }
         cmdline words = TRY(std::move(parsed));
         for (const cmdline_setting& setting : words.settings) {
-            if (setting.key.view() != hypervisors_key) {
+            if (!is_for_linux(setting)) {
                 TRY(apply(setting));
             }
         }
-        drop_hypervisors_words(words.arguments);
+        drop_launchers_words(words.arguments);
         if (words.has_arguments && words.arguments.empty()) {
             _why.set("kernel command line: no program stands behind `--`");
             return err::inval;
@@ -32,16 +33,6 @@ public:
     }
 
 private:
-    // Hypervisors say where devices are at the end of the line, which for us are arguments. The
-    // drivers read it from the line itself.
-    static constexpr std::string_view hypervisors_key = "virtio_mmio.device";
-    static void drop_hypervisors_words(vector<string>& arguments) {
-        while (!arguments.empty() &&
-               after(arguments.back().view(), hypervisors_key).starts_with('=')) {
-            arguments.pop_back();
-        }
-    }
-
     struct handler {
         std::string_view key;
         result<void> (boot_line_reader::*apply)(std::string_view value);
@@ -50,6 +41,11 @@ private:
 
     result<void> apply(const cmdline_setting& setting) {
         _setting = &setting;
+        if (!setting.has_value) {
+            place();
+            _why.add("before `--` only key=value is understood");
+            return err::inval;
+        }
         for (const handler& known : handlers) {
             if (known.key == setting.key.view()) {
                 return (this->*known.apply)(setting.value);

@@ -5,6 +5,10 @@
 namespace kiln {
 namespace {
 
+constexpr bool is_letter(char byte) {
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
 constexpr bool is_blank(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
 
 class cmdline_reader {
@@ -83,12 +87,15 @@ private:
 
     result<cmdline_setting> split(std::string_view token, u32 offset) {
         const usize equals = token.find('=');
-        if (equals == token.npos || equals == 0) {
+        cmdline_setting made;
+        made.has_value = equals != token.npos;
+        if (equals == 0 || (!made.has_value && !is_letter(token.empty() ? '\0' : token[0]))) {
             return fail(offset, "before `--` only key=value is understood");
         }
-        cmdline_setting made;
         TRY(made.key.append(token.substr(0, equals)));
-        TRY(made.value.append(token.substr(equals + 1)));
+        if (made.has_value) {
+            TRY(made.value.append(token.substr(equals + 1)));
+        }
         made.offset = offset;
         return made;
     }

@@ -1,8 +1,9 @@
 // The kernel command line split into settings and the program's arguments.
 //
 // Grammar: tokens are separated by blanks; inside a token, double quotes hold blanks together and
-// the escapes \" \\ \n. Tokens `key=value` come up to a bare `--`; every token behind it is an
-// argument of the program, as it is. Knows no keys: what they mean is core/app_config's subject.
+// the escapes \" \\ \n. Tokens `key=value`, or words that begin with a letter, come up to a bare `--`;
+// every token behind it is an argument of the program, as it is. Knows no keys: what they mean is
+// core/app_config's subject.
 // Not locked.
 #pragma once
 
@@ -25,6 +26,7 @@ struct cmdline_setting {
     string key;
     string value;
     u32 offset = 0;  // where its token begins
+    bool has_value = true;
 };
 
 struct cmdline {

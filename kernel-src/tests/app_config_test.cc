@@ -179,6 +179,25 @@ TEST(app_config, the_last_of_two_settings_holds) {
     EXPECT_EQ(config.log, log_level::error);
 }
 
+TEST(app_config, what_launchers_tell_linux_is_passed_over) {
+    const app_config made =
+        line("console=ttyS0 reboot=k panic=1 pci=off nomodules 8250.nr_uarts=0 i8042.noaux "
+             "i8042.nomux i8042.dumbkbd log=debug root=/dev/vda ro virtio_mmio.device=4K@0xd0000000:5 "
+             "-- /bin/x ro");
+    EXPECT_EQ(list(made.argv), (words{"/bin/x", "ro"}));
+    EXPECT_EQ(made.log, log_level::debug);
+    EXPECT_EQ(made.root, root_source::unset);
+}
+
+TEST(app_config, launchers_put_their_words_at_the_end) {
+    const std::string place = " virtio_mmio.device=4K@0xd0000000:5";
+    EXPECT_EQ(list(line("-- /x root=/dev/vda ro" + place + place).argv), words{"/x"});
+    EXPECT_EQ(list(line("-- /x pci=off root=PARTUUID=1-2 rw" + place).argv), words{"/x"});
+    EXPECT_EQ(list(line("-- /x rw" + place).argv), (words{"/x", "rw"}));
+    // Without a device's place at the end they are the program's.
+    EXPECT_EQ(list(line("-- /x root=/dev/vda ro").argv), (words{"/x", "root=/dev/vda", "ro"}));
+}
+
 TEST(app_config, a_bad_line_is_explained) {
     const std::string head = "kernel command line, byte ";
     EXPECT_EQ(
@@ -188,7 +207,7 @@ TEST(app_config, a_bad_line_is_explained) {
             "mount hostname log trace exit");
     EXPECT_EQ(why_no_line("a b"), head + "0: before `--` only key=value is understood");
     EXPECT_EQ(why_no_line("x=\"y"), head + "2: this quote is not closed");
-    EXPECT_EQ(why_no_line("root=/dev/vda"), head + "0: root=\"/dev/vda\" is neither auto nor none");
+    EXPECT_EQ(why_no_line("root=vda"), head + "0: root=\"vda\" is neither auto nor none");
     EXPECT_EQ(
         why_no_line("ip=10.0.2.15"),
         head + "0: ip=\"10.0.2.15\" is no IP address with a prefix length, as in 10.0.2.15/24");

@@ -102,7 +102,7 @@ TEST_P(cmdline_refuses, with_reason_and_place) {
 
 INSTANTIATE_TEST_SUITE_P(
     texts, cmdline_refuses,
-    testing::Values(refusal{"a=1 quiet", "before `--` only key=value is understood", 4},
+    testing::Values(refusal{"a=1 2quiet", "before `--` only key=value is understood", 4},
                     refusal{"=x", "before `--` only key=value is understood", 0},
                     refusal{"\"--\" a", "before `--` only key=value is understood", 0},
                     refusal{"--x", "before `--` only key=value is understood", 0},

@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const u8* data, usize size) {
     }
     usize total = 0;
     for (const cmdline_setting& setting : line.value().settings) {
-        total += setting.key.size() + 1 + setting.value.size();
+        total += setting.key.size() + (setting.has_value ? 1 : 0) + setting.value.size();
     }
     for (const string& argument : line.value().arguments) {
         total += argument.size();
