@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "arch/x86_64/layout.hh"
+#include "boot/pvh.hh"
 #include "core/log.hh"
 #include "core/page.hh"
 #include "core/page_alloc.hh"
@@ -18,32 +19,11 @@ extern "C" char image_end[];
 namespace kiln {
 namespace {
 
-constexpr u32 start_magic = 0x336e'c578;
 constexpr usize max_ranges = 128;  // as many as the loaders hand over
 constexpr usize max_command_line = 16 * KiB;
 constexpr u64 low_memory_end = 1 * MiB;
 constexpr u64 boot_mapped_end = 1 * GiB;
 
-struct start_info {
-    u32 magic;
-    u32 version;
-    u32 flags;
-    u32 module_count;
-    u64 modules;
-    u64 command_line;
-    u64 rsdp;
-    u64 memory_map;
-    u32 memory_map_entries;
-    u32 reserved;
-};
-
-struct memory_map_entry {
-    u64 address;
-    u64 size;
-    u32 type;
-    u32 reserved;
-};
-constexpr u32 type_ram = 1;
 constexpr u64 largest_firmware_range = 16 * MiB;
 
 constinit char kept_command_line[max_command_line]{};
@@ -85,17 +65,17 @@ void keep_usable(u64 start, u64 end) {
     information.memory_bytes += end - start;
 }
 
-void read_memory_map(const start_info& info) {
-    const auto* entry = static_cast<const memory_map_entry*>(phys_to_virt(info.memory_map));
-    for (u32 i = 0; i < info.memory_map_entries; ++i, ++entry) {
+void read_memory_map(const boot::hvm_start_info& info) {
+    const auto* entry = static_cast<const boot::memory_range*>(phys_to_virt(info.memory_map));
+    for (u32 i = 0; i < info.memory_ranges; ++i, ++entry) {
         // Firmware tables, in small ranges of other types, are read through the direct map too; device
         // windows, which are large, must not be in it.
-        if (mapped_count < max_ranges && entry->address < u64{1} << 46 &&
-            (entry->type == type_ram || entry->size <= largest_firmware_range)) {
-            mapped[mapped_count++] = {entry->address, entry->address + entry->size};
+        if (mapped_count < max_ranges && entry->base < u64{1} << 46 &&
+            (entry->type == boot::usable_memory || entry->size <= largest_firmware_range)) {
+            mapped[mapped_count++] = {entry->base, entry->base + entry->size};
         }
-        if (entry->type == type_ram) {
-            keep_usable(entry->address, entry->address + entry->size);
+        if (entry->type == boot::usable_memory) {
+            keep_usable(entry->base, entry->base + entry->size);
         }
     }
 }
@@ -131,12 +111,12 @@ u64 take_boot_page() {
 }
 
 const boot_information& read_start_info(u64 address) {
-    const auto& info = *static_cast<const start_info*>(phys_to_virt(address));
-    if (info.magic != start_magic) {
+    const auto& info = *static_cast<const boot::hvm_start_info*>(phys_to_virt(address));
+    if (info.magic != boot::start_info_magic) {
         panic("the loader gave no PVH start info: found magic {:08x}, wanted {:08x}", info.magic,
-              start_magic);
+              boot::start_info_magic);
     }
-    if (info.version < 1 || info.memory_map_entries == 0) {
+    if (info.version < 1 || info.memory_ranges == 0) {
         panic("the PVH start info has version {} and no memory map; version 1 is needed",
               info.version);
     }
