@@ -1,5 +1,6 @@
 // The ioctl commands that ask for interfaces (netdevice(7)).
 #include "core/user.hh"
+#include "linux/ethtool.hh"
 #include "linux/socket_file.hh"
 #include "net/stack.hh"
 
@@ -11,7 +12,7 @@ namespace command {
 constexpr u32 get_name = 0x8910, get_list = 0x8912, get_flags = 0x8913, get_address = 0x8915,
               get_broadcast = 0x8919, get_mask = 0x891b, get_metric = 0x891d, get_mtu = 0x8921,
               get_mac = 0x8927, get_index = 0x8933, get_queue = 0x8942, get_peer = 0x8917,
-              get_map = 0x8970;
+              get_map = 0x8970, ethtool = 0x8946;
 }
 
 constexpr u32 flag_up = 1, flag_broadcast = 2, flag_loopback = 8, flag_running = 0x40,
@@ -144,7 +145,8 @@ result<i64> interface_ioctl(u32 wanted, u64 argument) {
     const bool known = wanted == get_name || wanted == get_flags || wanted == get_address ||
                        wanted == get_broadcast || wanted == get_mask || wanted == get_metric ||
                        wanted == get_mtu || wanted == get_mac || wanted == get_index ||
-                       wanted == get_queue || wanted == get_peer || wanted == get_map;
+                       wanted == get_queue || wanted == get_peer || wanted == get_map ||
+                       wanted == ethtool;
     if (!known) {
         return err::notty;
     }
@@ -165,6 +167,9 @@ result<i64> interface_ioctl(u32 wanted, u64 argument) {
     net::interface* which = stack.interface_by_name(name);
     if (which == nullptr) {
         return err::nodev;
+    }
+    if (wanted == ethtool) {
+        return ethtool_ioctl(*which, load<u64>(request.all));
     }
     TRY(answer(wanted, *which, request));
     TRY(user.write(request));

@@ -56,6 +56,10 @@ public:
     virtual u32 features() const = 0;
     virtual bool link_up() const = 0;
     virtual device_counters counters() const = 0;
+    // By its pairs of queues, where it has several.
+    virtual u32 queue_count() const { return 1; }
+    virtual device_counters queue_counters(u32) const { return counters(); }
+    virtual std::string_view driver() const { return {}; }
 
     // Sends a frame. With `more` another follows at once, so that telling the device can wait.
     virtual void transmit(packet_ptr frame, bool more) = 0;

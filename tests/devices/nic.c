@@ -1,5 +1,7 @@
 /* Echoes every TCP connection to port 7, each in a thread, and says when the first network card's link
- * comes and goes. Ends with standard input. */
+ * comes and goes. Ends with standard input, and says what each of the card's queues has moved. */
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -67,6 +69,33 @@ static void *watch_link(void *unused) {
     return 0;
 }
 
+static void ask(int probe, void *what) {
+    struct ifreq request = {.ifr_name = "eth0", .ifr_data = what};
+    if (ioctl(probe, SIOCETHTOOL, &request) != 0) {
+        fail("ethtool");
+    }
+}
+
+static void say_queues(void) {
+    static union {
+        struct ethtool_gstrings names;
+        char room[65536];
+    } first;
+    static union {
+        struct ethtool_stats values;
+        char room[65536];
+    } second;
+    int probe = socket(AF_INET, SOCK_DGRAM, 0);
+    first.names.cmd = ETHTOOL_GSTRINGS;
+    first.names.string_set = ETH_SS_STATS;
+    second.values.cmd = ETHTOOL_GSTATS;
+    ask(probe, &first);
+    ask(probe, &second);
+    for (unsigned i = 0; i < first.names.len && i < second.values.n_stats; ++i) {
+        printf("%s %llu\n", (char *)first.names.data + i * ETH_GSTRING_LEN, second.values.data[i]);
+    }
+}
+
 int main(void) {
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(7)};
     int listener = socket(AF_INET6, SOCK_STREAM, 0);
@@ -81,5 +110,6 @@ int main(void) {
     char byte;
     while (read(0, &byte, 1) > 0) {
     }
+    say_queues();
     return 0;
 }

@@ -24,6 +24,12 @@ net::device_counters network::counters() const {
     return sum;
 }
 
+net::device_counters network::queue_counters(u32 queue) const {
+    net::device_counters own{};
+    _queues[queue]->add_counters(own);
+    return own;
+}
+
 void network::transmit(net::packet_ptr frame, bool more) {
     const usize number = _queues.size() == 1 ? 0 : this_cpu() % _queues.size();
     _queues[number]->transmit(std::move(frame), more);

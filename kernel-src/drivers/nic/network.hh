@@ -20,6 +20,9 @@ public:
     }
     bool link_up() const final { return _link_up.load(std::memory_order_relaxed); }
     net::device_counters counters() const final;
+    u32 queue_count() const final { return static_cast<u32>(_queues.size()); }
+    net::device_counters queue_counters(u32 queue) const final;
+    std::string_view driver() const final { return _name; }
     // On the queue of the CPU that sends.
     void transmit(net::packet_ptr frame, bool more) final;
     void start(net::net_receiver& receiver) final;
