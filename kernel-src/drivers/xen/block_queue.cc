@@ -57,7 +57,8 @@ result<void> block_queue::connect(grant_table& in, u16 domain, u32 segments, doo
     _segments = std::min(segments, most_segments);
     TRY(_pool.open(in, domain, _segments, most_pages));
     if (_segments > most_direct_segments) {
-        TRY(add_granted_pages(_segment_pages, requests, in, domain, grant_access::read_only));
+        // To be written too: a backend that keeps grants mapped maps all of them that way.
+        TRY(add_granted_pages(_segment_pages, requests, in, domain, grant_access::read_write));
     }
     irq_guard guard(_lock);
     _bell = bell;
