@@ -38,6 +38,8 @@ void unplug(bool disks, bool cards) {
         return;
     }
     out16(command_port, wanted);
+    log_debug("xen: took away emulated {}{}{}", disks ? "disks" : "", disks && cards ? " and " : "",
+              cards ? "network cards" : "");
 }
 
 }  // namespace kiln::xen
