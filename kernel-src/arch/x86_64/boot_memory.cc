@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "arch/x86_64/layout.hh"
+#include "arch/x86_64/xen.hh"
 #include "boot/pvh.hh"
 #include "core/log.hh"
 #include "core/page.hh"
@@ -65,18 +66,35 @@ void keep_usable(u64 start, u64 end) {
     information.memory_bytes += end - start;
 }
 
+void keep_range(u64 base, u64 size, u32 type) {
+    // Firmware tables, in small ranges of other types, are read through the direct map too; device
+    // windows, which are large, must not be in it.
+    if (mapped_count < max_ranges && base < u64{1} << 46 &&
+        (type == boot::usable_memory || size <= largest_firmware_range)) {
+        mapped[mapped_count++] = {base, base + size};
+    }
+    if (type == boot::usable_memory) {
+        keep_usable(base, base + size);
+    }
+}
+
+// Version 0 has no map: there Xen tells it when asked.
 void read_memory_map(const boot::hvm_start_info& info) {
-    const auto* entry = static_cast<const boot::memory_range*>(phys_to_virt(info.memory_map));
-    for (u32 i = 0; i < info.memory_ranges; ++i, ++entry) {
-        // Firmware tables, in small ranges of other types, are read through the direct map too; device
-        // windows, which are large, must not be in it.
-        if (mapped_count < max_ranges && entry->base < u64{1} << 46 &&
-            (entry->type == boot::usable_memory || entry->size <= largest_firmware_range)) {
-            mapped[mapped_count++] = {entry->base, entry->base + entry->size};
+    if (info.version >= 1 && info.memory_ranges != 0) {
+        const auto* entry = static_cast<const boot::memory_range*>(phys_to_virt(info.memory_map));
+        for (u32 i = 0; i < info.memory_ranges; ++i, ++entry) {
+            keep_range(entry->base, entry->size, entry->type);
         }
-        if (entry->type == boot::usable_memory) {
-            keep_usable(entry->base, entry->base + entry->size);
-        }
+        return;
+    }
+    static constinit xen::memory_entry asked[max_ranges]{};
+    const u32 count = xen::read_memory_map(asked);
+    if (count == 0) {
+        panic("the PVH start info has version {} and no memory map; version 1 is needed",
+              info.version);
+    }
+    for (u32 i = 0; i < count; ++i) {
+        keep_range(asked[i].base, asked[i].size, asked[i].type);
     }
 }
 
@@ -115,10 +133,6 @@ const boot_information& read_start_info(u64 address) {
     if (info.magic != boot::start_info_magic) {
         panic("the loader gave no PVH start info: found magic {:08x}, wanted {:08x}", info.magic,
               boot::start_info_magic);
-    }
-    if (info.version < 1 || info.memory_ranges == 0) {
-        panic("the PVH start info has version {} and no memory map; version 1 is needed",
-              info.version);
     }
     information.rsdp = info.rsdp;
     keep_command_line(info.command_line);

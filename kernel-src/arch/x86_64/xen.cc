@@ -12,6 +12,8 @@
 // at Xen is not the kernel's: CPUs get theirs in the order in which they come.
 #include "arch/x86_64/xen.hh"
 
+#include <algorithm>
+
 #include "arch/x86_64/hypervisor.hh"
 #include "arch/x86_64/interrupts.hh"
 #include "arch/x86_64/machine.hh"
@@ -131,15 +133,23 @@ u64 frame_of(const void* memory) {
 void find() {
     platform.base = find_hypervisor("XenVMMXenVMM");
     if (platform.base != 0) {
+        write_msr(cpuid(platform.base + registers_leaf).ebx, virt_to_phys(hypercall_page));
         set_other_output(&put_on_debug_port);
     }
+}
+
+u32 read_memory_map(std::span<memory_entry> to) {
+    memory_map_request request{.entries = static_cast<u32>(to.size()),
+                               .buffer = reinterpret_cast<u64>(to.data())};
+    const bool told = platform.base != 0 &&
+                      call_with(call::memory_op, memory_operation::memory_map, request).ok();
+    return told ? std::min(request.entries, static_cast<u32>(to.size())) : 0;
 }
 
 void platform_init() {
     if (platform.base == 0) {
         return;
     }
-    write_msr(cpuid(platform.base + registers_leaf).ebx, virt_to_phys(hypercall_page));
     platform.features = read_features();
     if (!map_shared_info().ok()) {
         log_error("xen: the shared page cannot be mapped; its devices and events are not used");

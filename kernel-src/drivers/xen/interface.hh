@@ -54,8 +54,13 @@ inline constexpr u32 callback_vector = 1u << 8, safe_clock = 1u << 9;
 }
 
 namespace memory_operation {
-inline constexpr u32 add_to_physmap = 7;
+inline constexpr u32 add_to_physmap = 7, memory_map = 9;
 }
+struct memory_map_request {
+    u32 entries;
+    u32 pad = 0;
+    u64 buffer;
+};
 struct add_to_physmap {
     u16 domain;
     u16 size = 0;
