@@ -17,7 +17,7 @@
 
 namespace kiln::xen::xenstore {
 
-inline constexpr u64 request_limit = 10 * ns_per_s;
+inline constexpr u64 request_limit = 30 * ns_per_s;
 // Longest value and path (XENSTORE_PAYLOAD_MAX, XENSTORE_ABS_PATH_MAX).
 inline constexpr usize largest_payload = 4096, longest_path = 3072;
 // How often in_transaction tries anew when others changed what it read.
