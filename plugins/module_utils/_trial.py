@@ -11,7 +11,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 # What is kept of the output to look for a text in, and to show, in bytes.
 _KEPT = 1 << 16
@@ -41,8 +41,7 @@ def run(command: list[str], *, cwd: Path, env: dict[str, str], until: str, secon
         stderr=subprocess.STDOUT,
         start_new_session=True,
     ) as process:
-        stream = cast("IO[bytes]", process.stdout)
-        said = _listen(stream.fileno(), until.encode(), deadline)
+        said = _listen(process.stdout, until.encode(), deadline)
         complete = until.encode() in said
         if not (until and complete):
             _wait(process, deadline - time.monotonic())
@@ -52,13 +51,15 @@ def run(command: list[str], *, cwd: Path, env: dict[str, str], until: str, secon
     return Heard(complete, process.returncode, last)
 
 
-def _listen(stream: int, until: bytes, deadline: float) -> bytes:
+def _listen(stream: IO[bytes] | None, until: bytes, deadline: float) -> bytes:
     """The last of what is said up to the text, the end of the stream or the deadline."""
     said = b""
+    if stream is None:
+        return said
     with selectors.DefaultSelector() as ready:
         ready.register(stream, selectors.EVENT_READ)
         while (left := deadline - time.monotonic()) > 0 and ready.select(left):
-            piece = os.read(stream, _KEPT)
+            piece = os.read(stream.fileno(), _KEPT)
             said = (said + piece)[-_KEPT - len(until) :]
             if not piece or (until and until in said):
                 break
