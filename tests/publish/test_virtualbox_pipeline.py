@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from tests.publish.test_pipeline import PIPELINE, published, target
 from tests.publish.virtualbox import PROGRAM
 from tests.rigs.vsphere.rig import (
@@ -16,6 +18,7 @@ from tests.rigs.vsphere.rig import (
 )
 
 
+@pytest.mark.long
 def test_one_playbook_publishes_redis_to_all_three_counterparts(rig, vcenter, vbox, desk):
     login = {"hostname": vcenter.host, "port": vcenter.port, "validate_certs": False}
     login |= {"username": USER, "password": PASSWORD, "timeout": 120}
