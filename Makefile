@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-vmware test-disks rigs suites bench bench-publish fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-vmware test-xen test-disks rigs suites bench bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -59,7 +59,11 @@ test-vmware: ## The disk of the OVA for vSphere on QEMU's models of the devices 
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py vmware
 
-rigs: ## Build, once, what publishing is tested against (vCenter simulator; VirtualBox)
+test-xen: ## A real Xen with a Debian dom0, in QEMU, and a guest on it
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/run_all.py xen
+
+rigs: ## Build, once, what the tests need that no package has ready (vCenter simulator; VirtualBox; Xen)
 	@$(cd) tools/setup rigs
 	@$(cd) tools/rigs
 

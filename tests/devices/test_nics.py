@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,21 +167,17 @@ def exchange(peer: socket.socket) -> bytes:
     return bytes(back)
 
 
+def exchange_with_all(peers: list[socket.socket]) -> None:
+    """Over several connections at once; every byte comes back."""
+    with ThreadPoolExecutor(len(peers)) as pool:
+        assert [back == BULK for back in pool.map(exchange, peers)] == [True] * len(peers)
+
+
 @pytest.mark.parametrize("name", CARDS)
 def test_bulk_both_ways(name: str, kernel: str, nic_root: Path, tmp_path: Path) -> None:
-    """Several connections at once; every byte comes back."""
-    results: list[bool] = []
+    """Several connections at once."""
     with booted(kernel, nic_root, tmp_path, name) as guest:
-        peers = [connect(guest.port) for _ in range(CONNECTIONS)]
-        threads = [
-            threading.Thread(target=lambda peer=peer: results.append(exchange(peer) == BULK))
-            for peer in peers
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert results == [True] * CONNECTIONS
+        exchange_with_all([connect(guest.port) for _ in range(CONNECTIONS)])
 
 
 @pytest.mark.parametrize("name", ["virtio-net", "e1000", "vmxnet3", "e1000e"])

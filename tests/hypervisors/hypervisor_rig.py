@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+# For a disk whose program echoes what comes to port 7 (tests/devices/nic.c).
+ECHO_APP = {"version": 1, "name": "nic", "argv": ["/nic"], "network": {"mode": "dhcp"}}
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests/devices"), str(TOP / "tests/boot")]
 

@@ -8,20 +8,18 @@ is compared.
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 import boot_rig
 import pytest
-from hypervisor_rig import built_kernel
-from test_nics import BULK, CONNECTIONS, connect, exchange, free_port, nic_root
+from hypervisor_rig import ECHO_APP, built_kernel
+from test_kernel import build
+from test_nics import CONNECTIONS, connect, exchange_with_all, free_port, nic_root
 
 __all__ = ["built_kernel", "nic_root"]
-APP = {"version": 1, "name": "nic", "argv": ["/nic"], "network": {"mode": "dhcp"}}
 QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256M"]
 QEMU += ["-nodefaults", "-no-user-config", "-display", "none", "-M", "pc"]
 
@@ -31,10 +29,8 @@ def disk(built_kernel: str, nic_root: Path, tmp_path_factory: pytest.TempPathFac
     """The disk as a stream-optimised VMDK."""
     folder = tmp_path_factory.mktemp("disk")
     (nic_root / "etc/kiln").mkdir(parents=True, exist_ok=True)
-    (nic_root / "etc/kiln/app.json").write_text(json.dumps(APP))
-    root, image = folder / "root.erofs", folder / "disk.img"
-    boot_rig.run("mkfs.erofs", "-T0", root, nic_root)
-    boot_rig.disk.build_disk(Path(built_kernel), root, "", image)
+    image = folder / "disk.img"
+    build(Path(built_kernel), nic_root, image, ECHO_APP)
     return boot_rig.convert(image, "vmdk")
 
 
@@ -59,18 +55,11 @@ def test_the_ova_for_vsphere_answers(adapter: str, cpus: str, disk: Path, tmp_pa
     devices += ["-device", adapter, "-device", "scsi-hd,drive=disk"]
     devices += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:7"]
     devices += ["-device", "vmxnet3,netdev=net,romfile=", "-serial", f"file:{said}"]
-    results: list[bool] = []
     with subprocess.Popen([*QEMU, "-smp", cpus, *devices]) as machine:
         try:
-            peers = [connected(port, machine) for _ in range(CONNECTIONS)]
-            threads = [
-                threading.Thread(target=lambda peer=peer: results.append(exchange(peer) == BULK))
-                for peer in peers
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            exchange_with_all([connected(port, machine) for _ in range(CONNECTIONS)])
+        except (AssertionError, OSError) as error:
+            error.add_note(said.read_text())
+            raise
         finally:
             machine.terminate()
-    assert results == [True] * CONNECTIONS, said.read_text()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
-BUILD = TOP / "tests/rigs/virtualbox/build"
+RIGS = TOP / "tests/rigs"
+BUILD = RIGS / "virtualbox/build"
 MIRROR = "file:/nonexistent/debian"
 
 
@@ -43,8 +44,10 @@ def filled(bare: dict[str, str], tmp_path: Path) -> dict[str, str]:
     return bare
 
 
-def build(env: dict[str, str], **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([BUILD], env=env | more, capture_output=True, text=True, check=False)
+def build(
+    env: dict[str, str], program: Path = BUILD, **more: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([program], env=env | more, capture_output=True, text=True, check=False)
 
 
 def left(env: dict[str, str]) -> set[str]:
@@ -57,11 +60,12 @@ def pinned() -> str:
     return found[1]
 
 
-def test_a_mirror_that_has_nothing_is_said_and_nothing_half_built_stays(bare):
-    done = build(bare)
+@pytest.mark.parametrize(("rig", "suite"), [("virtualbox", "sid"), ("xen", "bookworm")])
+def test_a_mirror_that_has_nothing_is_said_and_nothing_half_built_stays(bare, rig, suite):
+    done = build(bare, RIGS / rig / "build")
     assert done.returncode != 0
-    assert f"Debian sid cannot be read from {MIRROR}" in done.stderr
-    assert left(bare) == {"virtualbox.lock", "virtualbox.log"}
+    assert f"Debian {suite} cannot be read from {MIRROR}" in done.stderr
+    assert left(bare) == {f"{rig}.lock", f"{rig}.log"}
 
 
 def test_a_mirror_without_the_package_is_said(filled):

@@ -1,0 +1,1 @@
+"""A real Xen host with a Debian dom0, in QEMU."""
