@@ -6,6 +6,7 @@
 #include "core/log.hh"
 #include "drivers/ahci/drivers.hh"
 #include "drivers/e1000/drivers.hh"
+#include "drivers/ena/drivers.hh"
 #include "drivers/ide/drivers.hh"
 #include "drivers/mptsas/drivers.hh"
 #include "drivers/nvme/drivers.hh"
@@ -54,6 +55,7 @@ constexpr pci_driver pci_drivers[] = {
     {"mptsas", &mptsas::takes, &mptsas::start},
     {"e1000", &e1000::takes, &e1000::start},
     {"vmxnet3", &vmxnet3::takes, &vmxnet3::start},
+    {"ena", &ena::takes, &ena::start},
 };
 
 void complain(std::string_view driver, const pci::function& of, err error) {

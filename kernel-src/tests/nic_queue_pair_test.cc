@@ -51,6 +51,7 @@ public:
         return !broken;
     }
     bool has_sent() const override { return !on_ring.empty() && sends; }
+    bool is_overdue(u64) override { return overdue; }
     void tell_device() override { ++told; }
     void allow_interrupts(bool) override {}
     void clear() override {
@@ -68,6 +69,7 @@ public:
     bool sends = false;
     bool broken = false;
     bool refuses = false;
+    bool overdue = false;
 };
 
 class counting_stack final : public net::net_receiver, public card {
@@ -76,8 +78,15 @@ public:
     void batch_end() override { ++batches; }
     void link_changed(bool) override {}
     void look_round(u32) override {}
-    bool recover(trouble) override { return false; }
+    trouble trouble_seen(u32) override { return seen; }
+    bool recover(trouble what) override {
+        recovered_from = what;
+        seen = trouble::none;
+        return recovers;
+    }
     u32 frames = 0, batches = 0;
+    trouble seen = trouble::none, recovered_from = trouble::none;
+    bool recovers = false;
 };
 
 class nic_queue_pair : public ::testing::Test {
@@ -159,6 +168,36 @@ TEST_F(nic_queue_pair, a_device_that_sends_nothing_for_seconds_is_reported) {
     EXPECT_EQ(counters().sent_dropped, 1u) << "nothing is put on a ring that is being reset";
     queue.resume();
     EXPECT_EQ(queue.round().what, trouble::none) << "it has its time again";
+}
+
+TEST_F(nic_queue_pair, frames_that_the_ring_calls_overdue_are_reported) {
+    device.overdue = true;
+    EXPECT_EQ(queue.round().what, trouble::not_sending);
+}
+
+TEST_F(nic_queue_pair, what_the_card_sees_is_recovered_from_before_a_round) {
+    device.arriving = {received::frame};
+    stack.seen = trouble::wants_reset;
+    stack.recovers = true;
+    EXPECT_EQ(queue.turn(), queue_pair::turn_end::worked);
+    EXPECT_EQ(stack.recovered_from, trouble::wants_reset);
+    EXPECT_EQ(stack.frames, 0u);
+    EXPECT_EQ(queue.turn(), queue_pair::turn_end::worked);
+    EXPECT_EQ(queue.turn(), queue_pair::turn_end::idle);
+    EXPECT_EQ(stack.frames, 1u);
+}
+
+TEST_F(nic_queue_pair, without_recovery_the_thread_ends) {
+    stack.seen = trouble::failed;
+    EXPECT_EQ(queue.turn(), queue_pair::turn_end::over);
+}
+
+TEST_F(nic_queue_pair, frames_lost_by_a_reset_are_counted) {
+    send(3);
+    queue.pause();
+    queue.count_lost(3);
+    queue.resume();
+    EXPECT_EQ(counters().sent_dropped, 3u);
 }
 
 TEST_F(nic_queue_pair, interrupts_without_end_are_reported) {

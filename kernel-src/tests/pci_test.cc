@@ -124,6 +124,22 @@ TEST(pci, an_assigned_bar_is_taken_as_it_is) {
     EXPECT_EQ(window.top(), 0xfe00'0000u);
 }
 
+TEST(pci, the_size_of_a_bar_is_asked_without_a_trace) {
+    simulated_machine machine;
+    auto& device = machine.add(0, 3, 0, 0xec20'1d0f);
+    device.registers[0x10] = 0xfebf'4000;
+    device.bar_masks[0x10] = 0xffff'c000;
+    device.registers[0x14] = 0xc001;
+    device.registers[config::command] = command::memory | command::bus_master;
+    function one(machine, {0, 3, 0});
+    EXPECT_EQ(one.memory_bar_size(0), 0x4000u);
+    EXPECT_EQ(one.memory_bar_size(1), 0u) << "ports";
+    EXPECT_EQ(one.memory_bar_size(2), 0u) << "there is none";
+    EXPECT_EQ(one.memory_bar_size(6), 0u);
+    EXPECT_EQ(device.registers[0x10], 0xfebf'4000u);
+    EXPECT_EQ(device.registers[config::command], command::memory | command::bus_master);
+}
+
 TEST(pci, a_bar_at_zero_is_placed_below_those_assigned) {
     simulated_machine machine;
     auto& assigned = machine.add(0, 2, 0, 0x1111'1234);

@@ -1,4 +1,3 @@
-// kernel only
 #include "drivers/nic/network.hh"
 
 #include "core/clock.hh"
@@ -52,6 +51,16 @@ void network::set_link(bool up) {
     }
 }
 
+// Some cards need more than one attempt.
+bool network::reset_helps(trouble what) {
+    while (worth_a_reset(what) && _resets.may_try(now())) {
+        if (restart().ok()) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool network::recover(trouble what) {
     lock_guard guard(_configuring);
     if (_off) {
@@ -60,8 +69,7 @@ bool network::recover(trouble what) {
     for (queue_pair* each : _queues) {
         each->pause();
     }
-    const bool may_try = what == trouble::not_sending && _resets.may_try(now());
-    if (may_try && restart().ok()) {
+    if (reset_helps(what)) {
         log_warning("{}: {}; it was reset", _name, sentence_of(what));
         for (queue_pair* each : _queues) {
             each->resume();

@@ -41,10 +41,14 @@ protected:
     // It reaches no memory and interrupts no more from now on.
     virtual void switch_off() = 0;
     virtual bool read_link() = 0;
+    // Whether a reset may help. Called before restart.
+    virtual bool worth_a_reset(trouble what) { return what == trouble::not_sending; }
 
     mutex _configuring;
 
 private:
+    bool reset_helps(trouble what);
+
     std::string_view _name;
     vector<queue_pair*> _queues;
     net::mac_address _mac{};

@@ -26,6 +26,14 @@ std::string_view sentence_of(trouble what) {
             return "the device interrupts without end";
         case trouble::not_sending:
             return "the device has sent nothing for seconds";
+        case trouble::lifeless:
+            return "the device gives no sign of life";
+        case trouble::wants_reset:
+            return "the device asks for a reset";
+        case trouble::failed:
+            return "the device reports an error that it cannot mend";
+        case trouble::strange_event:
+            return "the device tells of events that nobody asked for";
         case trouble::none:
             break;
     }
@@ -52,6 +60,10 @@ void queue_pair::add_counters(net::device_counters& to) const {
     to.sent_packets += _sent_packets;
     to.sent_bytes += _sent_bytes;
     to.sent_dropped += _sent_dropped;
+}
+
+void queue_pair::count_lost(u64 frames) {
+    count(_sent_dropped, frames);
 }
 
 void queue_pair::wake() {
@@ -83,19 +95,24 @@ void queue_pair::resume() {
 }
 
 void queue_pair::serve() {
-    for (;;) {
-        // Before looking at anything, so that a wake-up from now on makes another round.
-        _work.exchange(false, std::memory_order_seq_cst);
-        _card->look_round(_number);
-        const outcome done = round();
-        if (done.what != trouble::none) {
-            if (!_card->recover(done.what)) {
-                return;  // the card has paused all its queues for good
-            }
-        } else if (!done.worked) {
+    for (turn_end last = turn(); last != turn_end::over; last = turn()) {
+        if (last == turn_end::idle) {
             wait_for_work();
         }
     }
+}
+
+queue_pair::turn_end queue_pair::turn() {
+    // Before looking at anything, so that a wake-up from now on makes another round.
+    _work.exchange(false, std::memory_order_seq_cst);
+    _card->look_round(_number);
+    const trouble seen = _card->trouble_seen(_number);
+    const outcome done = seen == trouble::none ? round() : outcome{true, seen};
+    if (done.what != trouble::none) {
+        // Without recovery the card has paused all its queues for good.
+        return _card->recover(done.what) ? turn_end::worked : turn_end::over;
+    }
+    return done.worked ? turn_end::worked : turn_end::idle;
 }
 
 queue_pair::outcome queue_pair::round() {
@@ -107,14 +124,14 @@ queue_pair::outcome queue_pair::round() {
     }
     if (frames != 0 || sent != 0) {
         _idle_interrupts.store(0, std::memory_order_relaxed);
-        return {frames != 0, trouble::none};
-    }
-    if (_idle_interrupts.load(std::memory_order_relaxed) >= most_idle_interrupts) {
+    } else if (_idle_interrupts.load(std::memory_order_relaxed) >= most_idle_interrupts) {
         return {true, trouble::interrupt_storm};
     }
     lock_guard transmit_guard(_transmit_lock);
-    const bool stuck = !_backlog.empty() && now() - _last_sent > longest_send;
-    return {stuck, stuck ? trouble::not_sending : trouble::none};
+    const u64 time = now();
+    const bool stuck =
+        (!_backlog.empty() && time - _last_sent > longest_send) || _rings->is_overdue(time);
+    return {stuck || frames != 0, stuck ? trouble::not_sending : trouble::none};
 }
 
 bool queue_pair::receive_batch(u32& frames) {
@@ -148,7 +165,8 @@ u64 queue_pair::next_look() const {
     if (_starved) {
         return deadline_after(memory_retry);
     }
-    return _backlog.empty() ? never : deadline_after(look_while_full);
+    const u64 longest = _card->longest_sleep();
+    return deadline_after(_backlog.empty() ? longest : std::min(longest, look_while_full));
 }
 
 void queue_pair::wait_for_work() {

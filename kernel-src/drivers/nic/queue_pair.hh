@@ -20,7 +20,16 @@
 
 namespace kiln::nic {
 
-enum class trouble : u8 { none, broken_rings, interrupt_storm, not_sending };
+enum class trouble : u8 {
+    none,
+    broken_rings,
+    interrupt_storm,
+    not_sending,
+    lifeless,       // nothing of what it does at regular times
+    wants_reset,    // it asks for one
+    failed,         // it says so itself
+    strange_event,  // one that was not asked for
+};
 // What the device did, to be said after its name.
 std::string_view sentence_of(trouble what);
 
@@ -29,6 +38,10 @@ class card {
 public:
     // Before each round: the link, events.
     virtual void look_round(u32 queue) = 0;
+    // After it: what the card found there, in the queue that has to see to it.
+    virtual trouble trouble_seen(u32) { return trouble::none; }
+    // How long a queue's thread may sleep until it looks round again. Context: also under its locks.
+    virtual u64 longest_sleep() const { return never; }
     // A queue cannot go on. True when it may try again, after a reset.
     virtual bool recover(trouble what) = 0;
 
@@ -58,6 +71,8 @@ public:
     // handler silences the device.
     [[nodiscard]] bool wake_by_interrupt();
     void add_counters(net::device_counters& to) const;
+    // Frames that a reset took from the ring. Between pause and resume.
+    void count_lost(u64 frames);
 
     // No ring is touched between these two. Context: threads, holding no lock. They do not nest.
     void pause();
@@ -69,6 +84,9 @@ public:
         trouble what;
     };
     outcome round();
+    // What the thread does between two sleeps: looks, a round, and recovery where it is needed.
+    enum class turn_end : u8 { worked, idle, over };
+    turn_end turn();
 
 private:
     static void run_thread(void* context) { static_cast<queue_pair*>(context)->serve(); }

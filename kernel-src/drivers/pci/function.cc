@@ -78,6 +78,17 @@ u64 function::bar_size(u32 index) {
     return mask == 0 ? 0 : u64{~mask} + 1;
 }
 
+u64 function::memory_bar_size(u32 index) {
+    if (index >= bars_of_a_device || bar_is_io(index)) {
+        return 0;
+    }
+    const u32 before = read(config::command) & command::memory;
+    disable(command::memory);
+    const u64 size = bar_size(index);
+    enable(before);
+    return size;
+}
+
 result<u64> function::place_bar(u32 index, bar_window& window) {
     disable(command::memory);
     const u64 size = bar_size(index);

@@ -57,6 +57,8 @@ public:
     result<u64> bar_address(u32 index, bar_window& window);
     // What the firmware assigned, without side effects; 0: nothing, or an I/O BAR.
     u64 assigned_memory_bar(u32 index) const;
+    // Bytes of a memory BAR, 0 when there is none. While it is asked the function decodes nothing.
+    u64 memory_bar_size(u32 index);
     bool bar_is_64_bit(u32 index) const { return (read(bar_offset(index)) & 7) == 4; }
 
     void enable(u32 command_bits);
