@@ -1,6 +1,7 @@
 // kernel only
 // How the machine ends: by a word to Xen where that is the host; power-off by ACPI S5, reset by ACPI's
-// reset register, the chipset's, the keyboard controller, and at last a triple fault. No locks, no allocation: a panic comes here too.
+// reset register, the chipset's, the keyboard controller, and at last a triple fault. No locks, no
+// allocation: a panic comes here too.
 #include "arch/x86_64/ports.hh"
 #include "core/page.hh"
 #include "core/spinlock.hh"
