@@ -76,7 +76,14 @@ source "qemu" "kiln" {
   vm_name          = "disk.qcow2"
   output_directory = var.output
   shutdown_timeout = var.timeout
-  qemuargs         = [["-serial", "file:${var.output}.console"]]
+
+  # The firmware waits 3 s for a key before it boots. Packer asks for 2 s whether QEMU has failed at
+  # once, and of a machine that has powered itself off by then it may miss the end and wait for the
+  # whole time-out (Packer 1.6.6, builder/qemu/driver.go, Qemu and WaitForShutdown).
+  qemuargs = [
+    ["-serial", "file:${var.output}.console"],
+    ["-boot", "order=c,menu=on,splash-time=3000"],
+  ]
 }
 
 build {

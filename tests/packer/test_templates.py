@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Bench(Desk):
         """The sentence of one that must not."""
         code, text, _results = self.tasks(task(**options))
         assert code != 0, text
-        return text
+        return text + self.consoles()
 
 
 def task(**options: Any) -> dict[str, Any]:
@@ -137,6 +138,34 @@ def test_a_disk_that_does_not_answer_well_fails(bench, templates, tmp_path):
     given["check"] = True
     said = bench.refused(template=str(templates / "bake"), variables=given, force=True)
     assert "has stopped in the stage boot" in said, said
+
+
+TIMED = """\
+#!/bin/sh
+case "$*" in *-drive*) ;; *) exec {qemu} "$@" ;; esac
+began=$(date +%s%N)
+{qemu} "$@"
+status=$?
+echo $(($(date +%s%N) - began)) > {told}
+exit $status
+"""
+
+
+def test_no_machine_ends_before_packer_waits_for_its_end(bench, templates, tmp_path):
+    """Packer 1.6.6 may miss the end of a QEMU that ends in its first two seconds."""
+    told = tmp_path / "nanoseconds"
+    stand_in = tmp_path / "bin/qemu-system-x86_64"
+    stand_in.parent.mkdir()
+    stand_in.write_text(TIMED.format(qemu=shutil.which(stand_in.name), told=told))
+    stand_in.chmod(0o755)
+    bench.environment["PATH"] = f"{stand_in.parent}:{bench.environment['PATH']}"
+    given = {"pipeline": str(describe(tmp_path)), "name": "hello", "check": False}
+    disk = {"disk": "output/hello.qcow2"}
+    bench.well(
+        task(template=str(templates / "bake"), variables=given),
+        task(template=str(templates / "boot"), variables=disk),
+    )
+    assert int(told.read_text()) > 2_000_000_000
 
 
 def test_redis_is_baked_tried_and_published(bench, templates, tmp_path, rig: Rig):
