@@ -161,17 +161,24 @@ def linux(kernel_root: Path, root_image: Path) -> Guest:
     return Guest("linux", kernel, ["-initrd", str(initramfs), "-append", line], sizes)
 
 
-def _copy_program(image: Path, tree: Path, program: str) -> None:
-    """The program and every library that its loader would open, no more."""
+def _libraries(image: Path, loader: Path, program: Path) -> dict[str, str]:
+    """What the loader would open, and itself: where it belongs, and where it is."""
     folders = ":".join(sorted({str(path.parent) for path in image.rglob("*.so*")}))
-    loader = next(image.rglob("ld-linux-x86-64.so.2")).resolve()
-    inside = image / program.lstrip("/")
-    listed = _run([str(loader), "--library-path", folders, "--list", str(inside)])
+    listed = _run([str(loader), "--library-path", folders, "--list", str(program)])
     found = dict(re.findall(r"^\s*(\S+) => (.+) \(0x", listed, re.MULTILINE))
-    copies = {
+    libraries = {
         f"/lib/x86_64-linux-gnu/{name}": path for name, path in found.items() if "/" not in name
     }
-    copies |= {program: str(inside), "/lib64/ld-linux-x86-64.so.2": str(loader)}
+    return libraries | {"/lib64/ld-linux-x86-64.so.2": str(loader)}
+
+
+def _copy_program(image: Path, tree: Path, program: str) -> None:
+    """The program and every library that its loader would open, no more."""
+    inside = image / program.lstrip("/")
+    copies = {program: str(inside)}
+    loader = next(image.rglob("ld-linux-x86-64.so.2"), None)
+    if loader is not None:
+        copies |= _libraries(image, loader.resolve(), inside)
     for target, source in copies.items():
         place = tree / target.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -292,6 +292,7 @@ WRONG_USAGE = [
     (["--cwd", "srv"], "--cwd srv is not an absolute path"),
     (["--timeout", "-1"], "--timeout cannot be negative"),
     (["--timeout", "nan"], "'nan' is not a number of seconds"),
+    (["--icount", "--smp", "2"], "--icount counts the instructions of one emulated CPU"),
     (["--accel", "xen"], "invalid choice: 'xen'"),
     (["--no-such"], "unrecognized arguments: --no-such"),
     (["/bin/answer"], "the program stands behind --: -- /bin/answer"),

@@ -147,7 +147,8 @@ class Launch:
 
     def __init__(self, options: Options, scratch: str) -> None:
         self._options = options
-        self.accel = accel.choose(options.accel, qemu.program())
+        wanted = "tcg" if options.icount else options.accel
+        self.accel = accel.choose(wanted, qemu.program())
         if options.verbose and options.accel == "auto" and self.accel == "tcg":
             _say("KVM does not run a guest here, using QEMU's emulator")
         self._line = cmdline.build(options)

@@ -32,6 +32,7 @@ class Options:
     status_file: str | None = None
     log_file: str | None = None
     firmware: str | None = None
+    icount: bool = False
     verbose: bool = False
 
 
@@ -150,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--status-file", metavar="FILE", help="write how it ended as JSON")
     add("--log-file", metavar="FILE", help="keep the kernel's own lines here")
     add("--firmware", choices=("seabios", "qboot"), help="QEMU firmware to start with")
+    add("--icount", action="store_true", help="an instruction is a nanosecond (tcg, one CPU)")
     add("--verbose", action="store_true", help="kernel lines and QEMU's command on stderr")
     return parser
 
@@ -180,5 +182,7 @@ def _check(parser: argparse.ArgumentParser, options: Options) -> None:
         parser.error("--forward works with --net user only")
     if options.cwd and not options.cwd.startswith("/"):
         parser.error(f"--cwd {options.cwd} is not an absolute path")
+    if options.icount and (options.accel == "kvm" or options.smp > 1):
+        parser.error("--icount counts the instructions of one emulated CPU: --accel tcg --smp 1")
     if options.timeout < 0:
         parser.error("--timeout cannot be negative")

@@ -71,6 +71,12 @@ def _boot(options: Options, kernel: str | None, line: str) -> list[str]:
     return words + (["-bios", "qboot.rom"] if chosen == "qboot" else [])
 
 
+def _accelerator(options: Options, accel: str) -> list[str]:
+    if options.icount:
+        return ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"]
+    return ["-accel", "tcg,thread=multi" if accel == "tcg" else accel]
+
+
 def command(
     options: Options,
     accel: str,
@@ -83,7 +89,7 @@ def command(
     disk = f"file={_file(drive.path)},format={drive.format},if=none,id=root,readonly=on"
     words = [program(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     words += ["-M", _MACHINE, "-cpu", "max", "-m", f"{options.memory_mib}M"]
-    words += ["-accel", "tcg,thread=multi" if accel == "tcg" else accel]
+    words += _accelerator(options, accel)
     words += ["-smp", str(options.smp)]
     words += _boot(options, kernel, line)
     words += ["-drive", disk]
