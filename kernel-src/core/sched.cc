@@ -257,7 +257,7 @@ void adopt_boot_thread(thread& self, std::string_view name) {
     self.is_idle = true;
     me.queue.idle = &self;
     me.current = &self;
-    me.kernel_stack_top = self.stack_top;
+    me.program_frame = self.stack_top - sizeof(trap_frame);
 }
 
 void run_idle() {

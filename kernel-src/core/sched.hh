@@ -49,7 +49,6 @@ public:
     u32 inherited = 0;
     std::atomic<bool> permit{false};
     std::atomic<u32> cpu{0};
-    bool restore_all = false;     // see restore_all_registers
     // What the program did that only the kernel may (arch/x86_64/privileged.hh).
     bool interrupts_were_off = false;
     u64 perhaps_halted = 0;

@@ -67,13 +67,10 @@ void set_interrupted(thread& which, bool value);
 // Context: any.
 void request_return_work(thread& which);
 
-// The registers with which the current thread entered the kernel from the application; what is
-// changed there holds on return. Valid for application threads in system calls and faults.
+// The registers with which the current thread entered the kernel from the application. In faults and
+// in calls that need the whole frame (linux/syscall_table.cc) all of it is valid, and what is changed
+// there holds on return; in other calls only rsp, rip, rflags, the arguments and the number are.
 trap_frame& user_frame();
-
-// The current system call replaced all of user_frame() (rt_sigreturn): the way back restores every
-// register instead of only those that a system call preserves.
-void restore_all_registers();
 
 cpu_times cpu_times_of(thread& which);
 

@@ -175,9 +175,7 @@ void run_init(void* argument) {
         must(merge_configs(has_root ? read_image_manifest() : app_config{}, std::move(boot_line), why),
              why);
     set_exit_action(config.at_exit);
-    if (config.trace_system_calls) {
-        the_syscall_observer.store(trace_syscall);
-    }
+    fill_syscall_targets(config.trace_system_calls);
     mount_scratch(config);
     log_debug("mounts done");
     start_network(config);

@@ -1,10 +1,10 @@
 // What the architecture's entry paths call, and what the linux layer asks of the boot code.
 //
-// Entry paths: a system call stores the registers in a trap_frame (number in `error`, vector
-// syscall_vector, rax still the number), calls dispatch_syscall, puts the result into frame.rax, and
-// then, as every path back to the application does, runs user_return_work with interrupts on whenever
-// the thread's interrupted flag is set; it may change the frame. Context: the application thread's own
-// kernel stack, no locks held.
+// Entry paths: a system call stores its arguments in a trap_frame (number in `error`) and runs the call
+// from the table, or by dispatch_syscall when that needs the whole frame. As on every path back to the
+// application, user_return_work runs with interrupts on whenever the thread's interrupted flag is set;
+// by then the frame is whole (vector syscall_vector), and it may be changed. Context: the application
+// thread's own kernel stack, no locks held.
 #pragma once
 
 #include "arch/x86_64/trap_frame.hh"
@@ -12,8 +12,8 @@
 
 namespace kiln {
 
-// Runs the system call that the frame asks for; the result belongs into frame.rax.
-i64 dispatch_syscall(trap_frame& frame);
+// Runs the system call that the frame asks for, and puts the result into it.
+extern "C" void dispatch_syscall(trap_frame& frame);
 
 // Takes signals, ends the thread when the process ends, fixes up interrupted calls and rseq.
 void user_return_work(trap_frame& frame);

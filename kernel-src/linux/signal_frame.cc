@@ -261,7 +261,6 @@ bool on_altstack(const alternate_stack& stack, u64 sp) {
 SYSCALL(rt_sigreturn) {
     task& self = *current_task();
     trap_frame& frame = user_frame();
-    restore_all_registers();
     // Whatever was interrupted is settled: the restored rax is not this call's result.
     frame.vector = syscall_vector + 1;
     if (!return_from_handler(self, frame).ok()) {

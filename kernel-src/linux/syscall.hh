@@ -25,9 +25,13 @@ T syscall_argument(u64 raw) {
     }
 }
 
-// The value for rax: the result, or the negated error.
+// The value for rax of a call that failed: the negated error. One that asks for the call to be run again
+// is resolved on the way back to the program.
+i64 failed_syscall(err error);
+
+// The value for rax.
 inline i64 syscall_return(result<i64> outcome) {
-    return outcome.ok() ? outcome.value() : -static_cast<i64>(outcome.error());
+    return outcome.ok() ? outcome.value() : failed_syscall(outcome.error());
 }
 
 template <class... Args>

@@ -1,8 +1,5 @@
-// The system-call table and what can be asked of it: names, and a hook that sees every call.
+// The system-call table, as the entry path uses it.
 #pragma once
-
-#include <atomic>
-#include <string_view>
 
 #include "lib/types.hh"
 
@@ -10,22 +7,8 @@ namespace kiln {
 
 inline constexpr u32 syscall_limit = 451;
 
-using syscall_function = i64 (*)(u64, u64, u64, u64, u64, u64);
-
-// Empty for a number that Linux does not use.
-std::string_view syscall_name(u64 number);
-bool syscall_implemented(u64 number);
-
-// Sees each call after it has run: number, arguments, result. Null costs one predicted branch a call.
-using syscall_observer = void (*)(u64 number, const u64 (&arguments)[6], i64 outcome);
-extern std::atomic<syscall_observer> the_syscall_observer;
-
-// Ready-made observers: one counts, one writes each call to the kernel log.
-void count_syscall(u64 number, const u64 (&arguments)[6], i64 outcome);
-void trace_syscall(u64 number, const u64 (&arguments)[6], i64 outcome);
-u64 syscall_count(u64 number);
-
-// Says once for each number that the program asked for something that is not there.
-void report_missing_syscall(u64 number, const u64 (&arguments)[6]);
+// Says where entry.S finds each call; once, before the first program runs. With `traced` every call
+// is written to the kernel log with its arguments and its result; without, that costs nothing.
+void fill_syscall_targets(bool traced);
 
 }  // namespace kiln

@@ -20,8 +20,12 @@ namespace {
 
 static_assert(offsetof(cpu, self) == CPU_SELF);
 static_assert(offsetof(cpu, current) == CPU_CURRENT);
-static_assert(offsetof(cpu, kernel_stack_top) == CPU_KERNEL_STACK);
-static_assert(offsetof(trap_frame, rax) == FRAME_RAX && offsetof(trap_frame, rsp) == FRAME_RSP);
+static_assert(offsetof(cpu, program_frame) == CPU_PROGRAM_FRAME);
+static_assert(offsetof(trap_frame, r15) == FRAME_R15 && offsetof(trap_frame, rbx) == FRAME_RBX);
+static_assert(offsetof(trap_frame, r11) == FRAME_R11 && offsetof(trap_frame, rax) == FRAME_RAX);
+static_assert(offsetof(trap_frame, rcx) == FRAME_RCX && offsetof(trap_frame, rdi) == FRAME_RDI);
+static_assert(offsetof(trap_frame, vector) == FRAME_VECTOR && offsetof(trap_frame, rip) == FRAME_RIP);
+static_assert(offsetof(trap_frame, rflags) == FRAME_RFLAGS && offsetof(trap_frame, rsp) == FRAME_RSP);
 static_assert(sizeof(trap_frame) == FRAME_SIZE);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"

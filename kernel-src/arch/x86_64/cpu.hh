@@ -33,7 +33,7 @@ inline constexpr u8 count = 6;
 struct cpu {
     cpu* self;
     thread* current;
-    u64 kernel_stack_top;  // of the current thread, where the program's frame goes
+    u64 program_frame;  // of the current thread, at the top of its kernel stack: where its registers go
     u32 number;
     u32 apic_id;
     // The thread whose vector registers are in this CPU, null when nobody's.

@@ -51,47 +51,104 @@
 
 // ---- system calls ----
 // rcx = return address; rflags are masked by FMASK but for IF. rcx and r11 are lost, all else is kept.
-    .globl syscall_entry, syscall_entry_on_stack, syscall_check, syscall_exit_jump, syscall_slow_exit
-    .balign 64
-syscall_entry:
-    movq %rsp, %r11
-    movq %gs:CPU_KERNEL_STACK, %rsp
-syscall_entry_on_stack:
-    pushq $KERNEL_DATA_SELECTOR
-    pushq %r11
-    pushfq
-    pushq $KERNEL_CODE_SELECTOR
-    pushq %rcx
-    pushq %rax
-    pushq $SYSCALL_VECTOR
-    save_registers
-    movq %rsp, %rdi
-    call syscall_from_program
-    testb %al, %al
-    jne syscall_slow_exit
-// From here to the jump is restarted when an interrupt comes between (trap.cc), so that work that
-// arrives after the check is not missed.
-syscall_check:
-    movq %gs:CPU_CURRENT, %rcx
-    cmpl $0, THREAD_WORK(%rcx)
-    jne syscall_slow_exit
-    movq FRAME_RAX(%rsp), %rax
+//
+// Most calls need of the program's registers only their arguments: only these are stored and loaded
+// again. C++ keeps rbx, rbp and r12 to r15, so they are still the program's when the call has ended,
+// and go into the frame only when somebody is to see all of it (syscall_slow_exit). A call that reads or
+// writes the whole frame stands in the table as syscall_with_frame.
+
+.macro store_kept_registers
+    movq %rbx, FRAME_RBX(%rsp)
+    movq %rbp, FRAME_RBP(%rsp)
+    movq %r12, FRAME_R12(%rsp)
+    movq %r13, FRAME_R13(%rsp)
+    movq %r14, FRAME_R14(%rsp)
+    movq %r15, FRAME_R15(%rsp)
+.endm
+// What is the same in all frames of system calls; rcx and r11 as Linux shows them.
+.macro complete_frame
+    store_kept_registers
+    movq $SYSCALL_VECTOR, FRAME_VECTOR(%rsp)
+    movq $KERNEL_CODE_SELECTOR, FRAME_CS(%rsp)
+    movq $KERNEL_DATA_SELECTOR, FRAME_SS(%rsp)
+    movq FRAME_RIP(%rsp), %rcx
+    movq %rcx, FRAME_RCX(%rsp)
+    movq FRAME_RFLAGS(%rsp), %r11
+    movq %r11, FRAME_R11(%rsp)
+.endm
+.macro load_arguments
     movq FRAME_RDI(%rsp), %rdi
     movq FRAME_RSI(%rsp), %rsi
     movq FRAME_RDX(%rsp), %rdx
     movq FRAME_R8(%rsp), %r8
     movq FRAME_R9(%rsp), %r9
     movq FRAME_R10(%rsp), %r10
+.endm
+
+    .globl syscall_entry, syscall_entry_on_stack, syscall_check, syscall_exit_jump, syscall_with_frame
+    .balign 64
+syscall_entry:
+    movq %rsp, %r11
+    movq %gs:CPU_PROGRAM_FRAME, %rsp
+syscall_entry_on_stack:
+    movq %r11, FRAME_RSP(%rsp)
+    movq %rcx, FRAME_RIP(%rsp)
+    movq %rax, FRAME_ERROR(%rsp)
+    movq %rdi, FRAME_RDI(%rsp)
+    movq %rsi, FRAME_RSI(%rsp)
+    movq %rdx, FRAME_RDX(%rsp)
+    movq %r8, FRAME_R8(%rsp)
+    movq %r9, FRAME_R9(%rsp)
+    movq %r10, FRAME_R10(%rsp)
+    pushfq
+    popq FRAME_RFLAGS(%rsp)
+    testb $INTERRUPT_FLAG_IN_BYTE_1, FRAME_RFLAGS + 1(%rsp)
+    jz syscall_without_interrupts
+syscall_call:
+    movl %eax, %eax             // Linux looks at eax only
+    cmpq $SYSCALL_LIMIT, %rax
+    jae syscall_of_no_table
+    movq %r10, %rcx
+    call *syscall_targets(, %rax, 8)
+// From here to the jump is restarted when an interrupt comes between (trap.cc), so that work that
+// arrives after the check is not missed.
+syscall_check:
+    movq %gs:CPU_CURRENT, %rcx
+    cmpl $0, THREAD_WORK(%rcx)
+    jne syscall_slow_exit
+    load_arguments
     movq FRAME_RIP(%rsp), %rcx
     movq FRAME_RSP(%rsp), %rsp
 syscall_exit_jump:
     jmp *%rcx
 
-// Signals, preemption, or registers that were changed in the frame.
+// Signals and preemption. rax = the result; the kept registers are the program's.
 syscall_slow_exit:
+    movq %rax, FRAME_RAX(%rsp)
+    complete_frame
+syscall_leave:
     movq %rsp, %rdi
     call leave_to_program       // returns with interrupts off
     jmp restore_frame
+
+// Not called from the table but jumped to in its place: the return address goes.
+syscall_with_frame:
+    addq $8, %rsp
+syscall_of_no_table:
+    movq FRAME_ERROR(%rsp), %rax
+    movq %rax, FRAME_RAX(%rsp)
+    complete_frame
+    movq %rsp, %rdi
+    call dispatch_syscall       // the result is in the frame
+    jmp syscall_leave
+
+// The program has switched them off: it could not, on Linux.
+syscall_without_interrupts:
+    movq %rsp, %rdi
+    call take_syscall_interrupts_back
+    load_arguments
+    movq FRAME_ERROR(%rsp), %rax
+    jmp syscall_call
 
 // ---- exceptions and interrupts ----
     .balign 16

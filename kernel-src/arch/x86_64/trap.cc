@@ -282,7 +282,7 @@ extern "C" u64 choose_trap_stack(trap_frame& frame) {
         return 0;
     }
     if (from_program(frame)) {
-        return this_cpu_block().kernel_stack_top - sizeof(trap_frame);
+        return this_cpu_block().program_frame;
     }
     if (on_ist_stack(frame.rsp)) {
         return 0;
@@ -330,21 +330,9 @@ extern "C" void handle_trap(trap_frame& frame) {
     }
 }
 
-// Returns whether every register must be restored, not only those that a system call preserves.
-extern "C" bool syscall_from_program(trap_frame& frame) {
-    if ((frame.rflags & flag_interrupts) == 0) [[unlikely]] {
-        take_interrupts_back(frame);
-        enable_interrupts();
-    }
-    frame.rax = static_cast<u64>(dispatch_syscall(frame));
-    thread& self = current_thread();
-    const bool all = self.restore_all;
-    self.restore_all = false;
-    return all;
-}
-
-void restore_all_registers() {
-    current_thread().restore_all = true;
+extern "C" void take_syscall_interrupts_back(trap_frame& frame) {
+    take_interrupts_back(frame);
+    enable_interrupts();
 }
 
 result<u32> allocate_interrupt_vector(interrupt_handler handler, void* context, u32) {

@@ -11,6 +11,7 @@
 #include "arch/x86_64/cpu.hh"
 #include "arch/x86_64/machine.hh"
 #include "arch/x86_64/msr.hh"
+#include "arch/x86_64/trap_frame.hh"
 #include "arch/x86_64/vector_routines.hh"
 #include "lib/bytes.hh"
 
@@ -147,7 +148,7 @@ void switch_machine_state(cpu& me, thread& previous, thread& next) {
         store_owner(me, previous);
     }
     me.current = &next;
-    me.kernel_stack_top = next.stack_top;
+    me.program_frame = next.stack_top - sizeof(trap_frame);
     if (next.is_user) {
         take_registers(me, next);
         write_msr(msr::fs_base, next.fs_base);
