@@ -76,7 +76,9 @@ public:
     // change the leaf. Absent tables cost nothing.
     template <class Visit>
     void for_each_leaf(u64 start, u64 end, Visit visit) const {
-        visit_level(_root, 3, start, end, visit);
+        if (start < end) {
+            visit_level(_root, 3, start, end, visit);
+        }
     }
 
     // Turns a 2 MiB leaf that covers the address, if any, and does not start there into 4 KiB leaves.
@@ -113,15 +115,22 @@ private:
 
     template <class Visit>
     static void visit_level(u64* table, unsigned level, u64 start, u64 end, Visit& visit) {
-        const usize span = span_of(level);
-        for (u64 at = start; at < end; at = align_down(at, span) + span) {
-            u64* slot = slot_in(table, at, level);
+        // [start, end) lies in this one table. Most slots of a thread's stack are empty.
+        const unsigned shift = page_shift + 9 * level;
+        const u64 base = start >> shift << shift;
+        u64* const first = slot_in(table, start, level);
+        const u64* const last = first + ((end - 1 - base) >> shift) + 1;
+        for (u64* slot = first; slot != last; ++slot) {
             const u64 entry = read_entry(slot);
+            if (entry == 0) {
+                continue;
+            }
+            const u64 at = base + (static_cast<u64>(slot - first) << shift);
             if (is_leaf(entry, level)) {
-                visit(slot, align_down(at, span), level);
-            } else if (entry != 0) {
-                visit_level(table_of(entry), level - 1, at,
-                            std::min<u64>(end, align_down(at, span) + span), visit);
+                visit(slot, at, level);
+            } else {
+                visit_level(table_of(entry), level - 1, std::max(at, start),
+                            std::min<u64>(end, at + span_of(level)), visit);
             }
         }
     }

@@ -113,9 +113,17 @@ static void *other_of_futex(void *times) {
     return NULL;
 }
 
+/* A small stack: how many empty pages of a large one are looked through when the thread ends depends
+ * on where it lies. */
 static pthread_t start(void *(*run)(void *), int times) {
+    static pthread_attr_t small;
+    static int made;
     pthread_t thread;
-    check(pthread_create(&thread, NULL, run, (void *)(intptr_t)times) == 0, "pthread_create");
+    if (!made++) {
+        pthread_attr_init(&small);
+        pthread_attr_setstacksize(&small, 32 * PAGE);
+    }
+    check(pthread_create(&thread, &small, run, (void *)(intptr_t)times) == 0, "pthread_create");
     return thread;
 }
 
