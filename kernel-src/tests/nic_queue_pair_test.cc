@@ -51,7 +51,7 @@ public:
         return !broken;
     }
     bool has_sent() const override { return !on_ring.empty() && sends; }
-    bool is_overdue(u64) override { return overdue; }
+    bool is_overdue() override { return overdue; }
     void tell_device() override { ++told; }
     void allow_interrupts(bool) override {}
     void clear() override {

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,8 @@ TOP = HERE.parents[1]
 DEVICES = TOP / "tests/devices"
 sys.path.insert(0, str(DEVICES))
 
-from test_devices import VARIANTS  # noqa: E402 # found by the line above
+from device_rig import stand_in  # noqa: E402 # found by the line above
+from test_devices import VARIANTS  # noqa: E402
 
 VIRTIO = "as kernel-src/run makes them"
 MOST = 2.0
@@ -36,11 +36,11 @@ TIMEOUT = "60"
 def start(kernel: str, root: Path, name: str, scratch: Path) -> float:
     """Milliseconds of one start."""
     rewrite, options = VARIANTS[name]
-    qemu, status = scratch / "qemu", scratch / "status"
-    variant = shlex.join([sys.executable, str(DEVICES / "qemu_variant.py")])
-    qemu.write_text(f'#!/bin/sh\nexec {variant} "$@"\n')
-    qemu.chmod(0o755)
-    environment = os.environ | {"KILN_QEMU": str(qemu), "KILN_TEST_REWRITE": json.dumps(rewrite)}
+    status = scratch / "status"
+    environment = os.environ | {
+        "KILN_QEMU": str(stand_in(scratch)),
+        "KILN_TEST_REWRITE": json.dumps(rewrite),
+    }
     command = [TOP / "kernel-src/run", "--kernel", kernel, "--root", root, "--net", "none"]
     command += ["--timeout", TIMEOUT, "--status-file", status, *options, "--", "/true"]
     subprocess.run(

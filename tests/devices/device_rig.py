@@ -11,11 +11,16 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 
-@pytest.fixture
-def wrapper(tmp_path: Path) -> Path:
-    """A program that can be named as QEMU and rewrites its command line."""
-    path = tmp_path / "qemu"
-    variant = shlex.join([sys.executable, str(HERE / "qemu_variant.py")])
+def stand_in(folder: Path, script: str = "qemu_variant.py") -> Path:
+    """A program in `folder` that can be named as QEMU and runs a script of this folder in its place."""
+    path = folder / "qemu"
+    variant = shlex.join([sys.executable, str(HERE / script)])
     path.write_text(f'#!/bin/sh\nexec {variant} "$@"\n')
     path.chmod(0o755)
     return path
+
+
+@pytest.fixture
+def wrapper(tmp_path: Path) -> Path:
+    """One that rewrites the command line."""
+    return stand_in(tmp_path)

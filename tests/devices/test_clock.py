@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from device_rig import stand_in
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
@@ -33,10 +32,7 @@ def program(tmp_path: Path) -> Path:
 @pytest.fixture
 def on_second(tmp_path: Path) -> dict[str, str]:
     """The environment in which kernel-src/run starts the machine as a second begins."""
-    qemu = tmp_path / "qemu"
-    variant = shlex.join([sys.executable, str(HERE / "qemu_on_second.py")])
-    qemu.write_text(f'#!/bin/sh\nexec {variant} "$@"\n')
-    qemu.chmod(0o755)
+    qemu = stand_in(tmp_path, "qemu_on_second.py")
     return os.environ | {"KILN_QEMU": str(qemu), "KILN_TEST_QMP": str(tmp_path / "control")}
 
 

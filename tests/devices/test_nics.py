@@ -10,10 +10,8 @@ import json
 import os
 import queue
 import random
-import shlex
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from device_rig import stand_in
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
@@ -102,13 +101,9 @@ def read_lines(stream: Iterator[str], to: queue.SimpleQueue[str]) -> None:
 def booted(kernel: str, root: Path, scratch: Path, name: str) -> Iterator[Guest]:
     """The guest with one of CARDS; checks that it ends well."""
     device, options = CARDS[name]
-    qemu = scratch / "qemu"
-    variant = shlex.join([sys.executable, str(HERE / "qemu_variant.py")])
-    qemu.write_text(f'#!/bin/sh\nexec {variant} "$@"\n')
-    qemu.chmod(0o755)
     control = scratch / "qmp"
     environment = os.environ | {
-        "KILN_QEMU": str(qemu),
+        "KILN_QEMU": str(stand_in(scratch)),
         "KILN_TEST_REWRITE": json.dumps([[f"{VIRTIO},netdev", f"{device},netdev"]]),
         "KILN_QEMU_ARGS": f"-qmp unix:{control},server=on,wait=off",
     }

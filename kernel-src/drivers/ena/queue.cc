@@ -40,8 +40,11 @@ void queue::set_patience(u64 longest_send, u32 most_overdue) {
 }
 
 // One frame late may be one completion lost; when nothing else is sent either, all is.
-bool queue::is_overdue(u64 time) {
-    const u64 longest = _longest_send.load(std::memory_order_relaxed);
+bool queue::is_overdue() {
+    if (_transmit.in_flight() == 0) {
+        return false;
+    }
+    const u64 longest = _longest_send.load(std::memory_order_relaxed), time = now();
     if (time < longest || time < _next_look) {
         return false;
     }

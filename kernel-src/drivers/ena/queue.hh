@@ -37,7 +37,7 @@ public:
     nic::placed put(net::packet_buffer& frame) override { return _transmit.put(frame); }
     bool reap(net::packet_queue& sent) override { return _transmit.reap(sent); }
     bool has_sent() const override { return _transmit.has_sent(); }
-    bool is_overdue(u64 time) override;
+    bool is_overdue() override;
     void tell_device() override { _transmit.tell_device(); }
     void allow_interrupts(bool sent) override;
     void clear() override;

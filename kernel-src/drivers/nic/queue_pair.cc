@@ -128,9 +128,8 @@ queue_pair::outcome queue_pair::round() {
         return {true, trouble::interrupt_storm};
     }
     lock_guard transmit_guard(_transmit_lock);
-    const u64 time = now();
     const bool stuck =
-        (!_backlog.empty() && time - _last_sent > longest_send) || _rings->is_overdue(time);
+        (!_backlog.empty() && now() - _last_sent > longest_send) || _rings->is_overdue();
     return {stuck || frames != 0, stuck ? trouble::not_sending : trouble::none};
 }
 

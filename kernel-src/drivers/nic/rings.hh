@@ -36,8 +36,9 @@ public:
     // Hands back what the device has sent; false when the ring is broken.
     virtual bool reap(net::packet_queue& sent) = 0;
     virtual bool has_sent() const = 0;
-    // Whether frames have been on the ring for longer than the device may take to send them.
-    virtual bool is_overdue(u64) { return false; }
+    // Whether frames have been on the ring for longer than the device may take to send them. Asked each
+    // round, so it looks at the clock only where frames are under way.
+    virtual bool is_overdue() { return false; }
     // Makes the device see what was put.
     virtual void tell_device() = 0;
 
