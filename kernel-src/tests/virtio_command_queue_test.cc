@@ -18,10 +18,10 @@ struct rig {
 
     rig() {
         std::memset(memory, 0, sizeof(memory));
-        commands.ring().init(size, memory, false, false);
+        commands.ring().init(size, memory, queue::form::split, false);
         commands.open(doorbell::at_memory(&bell, 7));
-        available = static_cast<const available_ring*>(commands.ring().available());
-        used = static_cast<used_ring*>(const_cast<void*>(commands.ring().used()));
+        available = static_cast<const available_ring*>(commands.ring().driver_area());
+        used = static_cast<used_ring*>(const_cast<void*>(commands.ring().device_area()));
     }
     void finish(u32 id) {
         used->ring[used->index % size] = {id, 0};

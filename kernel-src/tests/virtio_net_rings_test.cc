@@ -18,13 +18,13 @@ using net::packet_ptr;
 class simulated_queue {
 public:
     simulated_queue(queue& of, u16 size) : _size(size) {
-        const usize needed = align_up(queue::memory_needed(size, false), page_size);
+        const usize needed = align_up(queue::memory_needed(size, queue::form::split), page_size);
         _memory = static_cast<std::byte*>(std::aligned_alloc(page_size, needed));
         std::memset(_memory, 0, needed);
-        of.init(size, _memory, false, false);
+        of.init(size, _memory, queue::form::split, false);
         _descriptors = static_cast<const descriptor*>(of.descriptors());
-        _available = static_cast<const available_ring*>(of.available());
-        _used = static_cast<used_ring*>(const_cast<void*>(of.used()));
+        _available = static_cast<const available_ring*>(of.driver_area());
+        _used = static_cast<used_ring*>(const_cast<void*>(of.device_area()));
     }
     ~simulated_queue() { std::free(_memory); }
 

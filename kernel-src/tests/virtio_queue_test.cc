@@ -17,8 +17,8 @@ public:
     explicit simulated_device(queue& of)
         : _size(of.size()),
           _descriptors(static_cast<const descriptor*>(of.descriptors())),
-          _available(static_cast<const available_ring*>(of.available())),
-          _used(static_cast<used_ring*>(const_cast<void*>(of.used()))) {}
+          _available(static_cast<const available_ring*>(of.driver_area())),
+          _used(static_cast<used_ring*>(const_cast<void*>(of.device_area()))) {}
 
     struct request {
         u16 head;
@@ -61,11 +61,12 @@ private:
 class queue_fixture {
 public:
     explicit queue_fixture(u16 size, bool event_index, bool legacy = false) {
-        const usize needed = queue::memory_needed(size, legacy);
+        const auto form = legacy ? queue::form::legacy : queue::form::split;
+        const usize needed = queue::memory_needed(size, form);
         memory =
             static_cast<std::byte*>(std::aligned_alloc(page_size, align_up(needed, page_size)));
         std::memset(memory, 0, align_up(needed, page_size));
-        driver.init(size, memory, legacy, event_index);
+        driver.init(size, memory, form, event_index);
     }
     ~queue_fixture() { std::free(memory); }
 
@@ -244,9 +245,9 @@ TEST(virtio_queue, interrupts_are_asked_for_and_refused) {
 TEST(virtio_queue, the_legacy_layout_has_the_used_ring_on_its_own_page) {
     queue_fixture fixture(256, false, true);
     const auto* start = static_cast<const std::byte*>(fixture.driver.descriptors());
-    EXPECT_EQ(static_cast<const std::byte*>(fixture.driver.available()) - start, 4096);
-    EXPECT_EQ(static_cast<const std::byte*>(fixture.driver.used()) - start, 8192);
-    EXPECT_GE(queue::memory_needed(256, true), 8192u + 6 + 8 * 256);
+    EXPECT_EQ(static_cast<const std::byte*>(fixture.driver.driver_area()) - start, 4096);
+    EXPECT_EQ(static_cast<const std::byte*>(fixture.driver.device_area()) - start, 8192);
+    EXPECT_GE(queue::memory_needed(256, queue::form::legacy), 8192u + 6 + 8 * 256);
 }
 
 }  // namespace

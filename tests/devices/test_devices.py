@@ -177,6 +177,15 @@ VARIANTS: dict[str, tuple[list[list[str]], list[str]]] = {
         [*BIOS, "--smp", "2"],
     ),
     "no event index": ([[NEWER, f"{NEWER},event_idx=off"]], []),
+    "packed rings": ([[NEWER, f"{NEWER},packed=on"]], []),
+    "packed rings, no event index, two CPUs": (
+        [[NEWER, f"{NEWER},packed=on,event_idx=off"]],
+        ["--smp", "2"],
+    ),
+    "packed rings, interrupt lines": (
+        [[NEWER, ",disable-legacy=on,vectors=0,packed=on"]],
+        BIOS,
+    ),
     "no merged buffers, older registers": (
         [
             [f"net-pci{NEWER}", "net-pci,disable-modern=on,disable-legacy=off,mrg_rxbuf=off"],

@@ -34,6 +34,7 @@ BIOS = ["--firmware", "seabios"]
 QBOOT = ["--firmware", "qboot"]
 CARDS: dict[str, tuple[str, list[str]]] = {
     "virtio-net": (VIRTIO, []),
+    "virtio-net, packed rings, two CPUs": (f"{VIRTIO},packed=on", ["--smp", "2"]),
     "e1000": ("e1000", BIOS),
     "e1000, two CPUs": ("e1000", [*BIOS, "--smp", "2"]),
     "e1000 of VMware": ("e1000-82545em", BIOS),

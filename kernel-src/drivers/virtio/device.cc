@@ -1,4 +1,3 @@
-// kernel only
 #include "drivers/virtio/device.hh"
 
 #include <algorithm>
@@ -42,7 +41,8 @@ result<void> device::agree(u64 wanted) {
     if (!legacy() && (offered & feature::version_1) == 0) {
         return err::io;
     }
-    _features = offered & (wanted | feature::version_1 | feature::event_index);
+    const u64 of_rings = feature::event_index | (legacy() ? 0 : feature::packed_ring);
+    _features = offered & (wanted | feature::version_1 | of_rings);
     _transport->set_driver_features(_features);
     if (legacy()) {
         return {};
@@ -139,8 +139,11 @@ result<doorbell> device::add_queue(u16 index, queue& made, u16 wanted, u16 messa
     if (size > largest_queue || (size & (size - 1)) != 0) {
         return err::opnotsupp;
     }
-    std::byte* memory = TRY(ring_memory(queue::memory_needed(size, legacy())));
-    made.init(size, memory, legacy(), has(feature::event_index));
+    const queue::form form = legacy()                     ? queue::form::legacy
+                             : has(feature::packed_ring) ? queue::form::packed
+                                                         : queue::form::split;
+    std::byte* memory = TRY(ring_memory(queue::memory_needed(size, form)));
+    made.init(size, memory, form, has(feature::event_index));
     TRY(_queues.push_back({&made, index, message}));
     return _transport->enable_queue(index, made, message);
 }

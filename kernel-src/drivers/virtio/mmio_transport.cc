@@ -94,8 +94,8 @@ public:
             write(queue_page, static_cast<u32>(page));
         } else {
             write_address(queue_descriptors, made.descriptors());
-            write_address(queue_available, made.available());
-            write_address(queue_used, made.used());
+            write_address(queue_available, made.driver_area());
+            write_address(queue_used, made.device_area());
             write(queue_ready, 1);
         }
         return doorbell::at_wide_memory(

@@ -122,8 +122,8 @@ public:
             }
         }
         write_address(queue_descriptors, made.descriptors());
-        write_address(queue_available, made.available());
-        write_address(queue_used, made.used());
+        write_address(queue_available, made.driver_area());
+        write_address(queue_used, made.device_area());
         const u64 place = u64{mmio_read<u16>(_common, queue_notify_offset)} * _notify_multiplier;
         if (place + 2 > _notify_length) {
             return err::io;

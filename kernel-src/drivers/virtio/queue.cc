@@ -45,23 +45,34 @@ bool passed(u16 event, u16 now, u16 before) {
 
 }  // namespace
 
-usize queue::memory_needed(u16 size, bool legacy) {
-    return tokens_offset(size, legacy) + usize{size} * (sizeof(void*) + sizeof(u16));
+usize queue::memory_needed(u16 size, form of) {
+    return of == form::packed ? packed_ring::memory_needed(size)
+                              : tokens_offset(size, of == form::legacy) +
+                                    usize{size} * (sizeof(void*) + sizeof(u16));
 }
 
-void queue::init(u16 size, std::byte* memory, bool legacy, bool event_index) {
+void queue::init(u16 size, std::byte* memory, form of, bool event_index) {
     KILN_ASSERT(size != 0 && size <= largest_queue && (size & (size - 1)) == 0);
+    _form = of;
+    _memory = memory;
+    _size = size;
+    _event_index = event_index;
+    if (is_packed()) {
+        _packed.init(size, memory, event_index);
+    } else {
+        init_split(size, memory, of == form::legacy);
+    }
+}
+
+void queue::init_split(u16 size, std::byte* memory, bool legacy) {
     _descriptors = reinterpret_cast<descriptor*>(memory);
     _available = reinterpret_cast<available_ring*>(memory + usize{size} * sizeof(descriptor));
     _used = reinterpret_cast<used_ring*>(memory + used_offset(size, legacy));
     _tokens = reinterpret_cast<void**>(memory + tokens_offset(size, legacy));
     _next = reinterpret_cast<u16*>(_tokens + size);
-    _size = size;
     _free = size;
     _first_free = 0;
     _added = _published = _taken = 0;
-    _legacy = legacy;
-    _event_index = event_index;
     _interrupts = true;
     _broken = false;
     for (u16 i = 0; i < size; ++i) {
@@ -71,18 +82,23 @@ void queue::init(u16 size, std::byte* memory, bool legacy, bool event_index) {
 }
 
 void* queue::take_back() {
+    if (is_packed()) {
+        return _packed.take_back();
+    }
     void** end = _tokens + _size;
     void** found = std::find_if(_tokens, end, [](void* token) { return token != nullptr; });
     return found == end ? nullptr : std::exchange(*found, nullptr);
 }
 
 void queue::restart() {
-    auto* memory = reinterpret_cast<std::byte*>(_descriptors);
-    __builtin_memset(memory, 0, memory_needed(_size, _legacy));
-    init(_size, memory, _legacy, _event_index);
+    __builtin_memset(_memory, 0, memory_needed(_size, _form));
+    init(_size, _memory, _form, _event_index);
 }
 
 result<void> queue::add(std::span<const segment> segments, void* token) {
+    if (is_packed()) {
+        return _packed.add(segments, token);
+    }
     KILN_DEBUG_ASSERT(token != nullptr && !segments.empty());
     if (segments.size() > _free || _broken) {
         return err::nospc;
@@ -112,6 +128,9 @@ u16 queue::available_event() const {
 }
 
 bool queue::publish() {
+    if (is_packed()) {
+        return _packed.publish();
+    }
     const u16 before = _published;
     if (before == _added) {
         return false;
@@ -126,10 +145,16 @@ bool queue::publish() {
 }
 
 bool queue::has_finished() const {
+    if (is_packed()) {
+        return _packed.has_finished();
+    }
     return _size != 0 && !_broken && load_acquire(_used->index) != _taken;
 }
 
 bool queue::take(completion& next) {
+    if (is_packed()) {
+        return _packed.take(next);
+    }
     if (!has_finished()) {
         return false;
     }
@@ -168,6 +193,9 @@ bool queue::enable_interrupts() {
 }
 
 bool queue::enable_interrupts_after(u16 after) {
+    if (is_packed()) {
+        return _packed.enable_interrupts();
+    }
     _interrupts = true;
     if (_event_index) {
         store_release(used_event(), static_cast<u16>(_taken + after));
@@ -179,6 +207,10 @@ bool queue::enable_interrupts_after(u16 after) {
 }
 
 void queue::disable_interrupts() {
+    if (is_packed()) {
+        _packed.disable_interrupts();
+        return;
+    }
     _interrupts = false;
     if (_event_index) {
         // As far behind as can be: passed only after a whole round of the 16-bit index.

@@ -1,4 +1,4 @@
-// One split virtqueue, the driver's side.
+// One virtqueue, the driver's side: split (2.7 of VIRTIO 1.2), or packed where both sides can.
 //
 // Always holds: what the driver must not lose (free list, tokens) is kept beside what the device
 // sees, so that whatever the device writes there can only end the queue (broken()), not corrupt the
@@ -8,54 +8,48 @@
 #include <span>
 
 #include "drivers/dma.hh"
+#include "drivers/virtio/packed_ring.hh"
 #include "drivers/virtio/ring.hh"
 #include "lib/result.hh"
 
 namespace kiln::virtio {
 
-inline constexpr u16 largest_queue = 1024;
-
-// A piece of a request: physical address, and whether the device writes it.
-struct segment {
-    u64 address;
-    u32 length;
-    bool device_writes;
-};
-
 class queue {
 public:
-    struct completion {
-        void* token;
-        u32 length;  // bytes that the device wrote
-    };
+    using completion = virtio::completion;
+    // The legacy layout begins the used ring on a page of its own.
+    enum class form : u8 { split, legacy, packed };
 
     // Bytes of memory that a ring of `size` (a power of two) needs, with what the driver keeps
-    // beside it. The legacy layout begins the used ring on a page of its own.
-    static usize memory_needed(u16 size, bool legacy);
+    // beside it.
+    static usize memory_needed(u16 size, form of);
 
     // `memory` is zeroed, aligned to 16 bytes (legacy: a page), and outlives the queue.
-    void init(u16 size, std::byte* memory, bool legacy, bool event_index);
+    void init(u16 size, std::byte* memory, form of, bool event_index);
     bool ready() const { return _size != 0; }
     u16 size() const { return _size; }
-    u16 free_descriptors() const { return _free; }
-    // Requests that the device has not finished.
-    u16 in_flight() const { return static_cast<u16>(_size - _free); }
+    u16 free_descriptors() const { return is_packed() ? _packed.free_descriptors() : _free; }
+    // Descriptors of requests that the device has not finished.
+    u16 in_flight() const { return static_cast<u16>(_size - free_descriptors()); }
 
     // When the device is stopped for good or has been reset: the tokens of what it has not finished,
     // one by one, then null; and an empty ring in the same memory.
     void* take_back();
     void restart();
 
-    const void* descriptors() const { return _descriptors; }
-    const void* available() const { return _available; }
-    const void* used() const { return _used; }
+    // What the device is told of: the descriptors, and the areas that the driver and the device
+    // write beside them.
+    const void* descriptors() const {
+        return is_packed() ? _packed.descriptors() : _descriptors;
+    }
+    const void* driver_area() const { return is_packed() ? _packed.driver_events() : _available; }
+    const void* device_area() const { return is_packed() ? _packed.device_events() : _used; }
 
     // Queues a request; the segments that the device reads come first. `token` (not null) comes
     // back with its completion. err::nospc when there are too few descriptors.
     result<void> add(std::span<const segment> segments, void* token);
-    // The descriptor that will head the next request that is added: a number that no other request
-    // in flight has.
-    u16 next_head() const { return _first_free; }
+    // A number of the next request that is added, which no other request in flight has.
+    u16 next_head() const { return is_packed() ? _packed.next_number() : _first_free; }
     // Makes what was added visible to the device; true when the device wants to be notified.
     bool publish();
 
@@ -63,7 +57,7 @@ public:
     bool take(completion& next);
     bool has_finished() const;
     // Whether the device has written something impossible. Nothing comes out any more.
-    bool broken() const { return _broken; }
+    bool broken() const { return is_packed() ? _packed.broken() : _broken; }
 
     // Asks for an interrupt at the next completion; true when there are some already, so that the
     // caller must look again (the interrupt may never come).
@@ -73,6 +67,8 @@ public:
     void disable_interrupts();
 
 private:
+    bool is_packed() const { return _form == form::packed; }
+    void init_split(u16 size, std::byte* memory, bool legacy);
     u16& used_event() { return _available->ring[_size]; }
     u16 available_event() const;
     void release_chain(u16 head);
@@ -86,7 +82,9 @@ private:
     u16 _added = 0;      // next index to fill in the available ring
     u16 _published = 0;  // the index the device has been shown
     u16 _taken = 0;      // next index of the used ring to look at
-    bool _legacy = false;
+    form _form = form::split;
+    std::byte* _memory = nullptr;
+    packed_ring _packed;
     bool _event_index = false;
     bool _interrupts = true;
     bool _broken = false;
