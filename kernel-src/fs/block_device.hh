@@ -34,6 +34,10 @@ public:
     }
     virtual result<void> write(u64 offset, std::span<const std::byte> from) = 0;
     virtual result<void> flush() = 0;
+    // Whether the device can be told that nobody wants what whole sectors hold; what they hold then is
+    // not known.
+    virtual bool can_discard() const { return false; }
+    virtual result<void> discard(u64 /*offset*/, u64 /*length*/) { return err::opnotsupp; }
 
     list_node link;
     u64 device_number = 0;          // of its node in /dev; set when it is registered

@@ -182,6 +182,26 @@ result<void> block_file::allocate(int, u64, u64) {
     return err::opnotsupp;
 }
 
+// The argument points to the first byte and how many there are.
+result<i64> block_file::discard(u64 argument) {
+    if (!writable()) {
+        return err::badf;
+    }
+    if (!_device.can_discard()) {
+        return err::opnotsupp;
+    }
+    const u64 start = TRY(user_ptr<u64>(argument).read());
+    const u64 length = TRY(user_ptr<u64>(argument).at(1).read());
+    const u64 sector = _device.logical_sector_size(), end = _device.size_in_bytes();
+    if (start % sector != 0 || length % sector != 0 || start > end || length > end - start) {
+        return err::inval;
+    }
+    if (length != 0) {
+        TRY(_device.discard(start, length));
+    }
+    return 0;
+}
+
 result<i64> block_file::ioctl(u32 command, u64 argument) {
     switch (command) {
         case block_command::read_only: return tell<i32>(argument, _device.read_only() ? 1 : 0);
@@ -195,7 +215,7 @@ result<i64> block_file::ioctl(u32 command, u64 argument) {
         case block_command::best_io:
         case block_command::alignment: return tell<u32>(argument, 0);
         case block_command::rotates: return tell<u16>(argument, 0);
-        case block_command::discard: return writable() ? err::opnotsupp : err::badf;
+        case block_command::discard: return discard(argument);
         case block_command::flush_buffers:
             TRY(_device.flush());
             return 0;

@@ -33,6 +33,7 @@ public:
 
 private:
     result<void> check_direct(u64 position, usize size) const;
+    result<i64> discard(u64 argument);
     result<usize> write_pieces(io_vector& from, u64& position, usize size);
 
     block_device& _device;

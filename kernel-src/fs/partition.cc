@@ -78,6 +78,11 @@ public:
         return _disk.write(_start + offset, from);
     }
     result<void> flush() override { return _disk.flush(); }
+    bool can_discard() const override { return _disk.can_discard(); }
+    result<void> discard(u64 offset, u64 length) override {
+        TRY(check(offset, length));
+        return _disk.discard(_start + offset, length);
+    }
 
 private:
     result<void> check(u64 offset, u64 length) const {

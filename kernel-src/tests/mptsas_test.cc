@@ -424,6 +424,25 @@ TEST(mptsas, one_that_goes_on_is_switched_off) {
     }
 }
 
+TEST(mptsas, interrupts_without_end_switch_it_off) {
+    rig on;
+    on.start();
+    std::byte buffer[512];
+    EXPECT_TRUE(on.disk.read(0, buffer).ok());
+    on.device.line.disconnect();
+    for (u32 i = 0; i < interrupt_watch::most_idle; ++i) {
+        on.driver.on_interrupt();
+    }
+    EXPECT_FALSE(on.driver.was_cut_off) << "a line may be another device's";
+    for (u32 i = 0; i < interrupt_watch::most_idle; ++i) {
+        on.driver.on_interrupt(true);
+    }
+    EXPECT_TRUE(on.driver.was_cut_off);
+    const u32 served = on.device.requests_served;
+    EXPECT_EQ(on.disk.read(0, buffer).error(), err::io);
+    EXPECT_EQ(on.device.requests_served, served) << "it was still asked";
+}
+
 TEST(mptsas, one_that_does_not_react_to_a_reset_is_switched_off) {
     rig on(20 * ns_per_ms);
     on.start();

@@ -22,6 +22,12 @@ BOOTS = ["write", "check"] if MEGABYTES >= 100 else ["write"]
 # The name that the kernel gives it, the controller with the disk, what else to rewrite, options.
 CONTROLLERS: dict[str, tuple[str, str, list[list[str]], list[str]]] = {
     "virtio-blk": ("vdb", f"virtio-blk-pci{NEWER},drive=second", [], []),
+    "virtio-blk, packed rings, two CPUs": (
+        "vdb",
+        f"virtio-blk-pci{NEWER},drive=second,packed=on",
+        [],
+        ["--smp", "2"],
+    ),
     "virtio-scsi": (
         "sda",
         f"virtio-scsi-pci{NEWER},id=scsi\n-device\nscsi-hd,bus=scsi.0,drive=second",
@@ -63,7 +69,7 @@ CONTROLLERS: dict[str, tuple[str, str, list[list[str]], list[str]]] = {
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with the programs of these tests."""
     folder = tmp_path_factory.mktemp("programs")
-    for name in ("disk", "block"):
+    for name in ("disk", "block", "discard"):
         build = ["gcc", "-O2", "-static", "-pthread", "-Wall", "-o", folder / name]
         subprocess.run([*build, HERE / f"{name}.c"], check=True)
     return folder
@@ -141,3 +147,39 @@ def test_the_disk_of_the_root_cannot_be_written(
     disk = empty_disk(tmp_path, 1 << 20)
     done = run_with_disk(kernel, programs, wrapper, disk, controller, "/block", "/dev/vda")
     assert (done.returncode, done.stderr) == (1, "open: Device or resource busy\n")
+
+
+DISCARDED = """\
+the second and third MiB: done
+nothing: done
+half a sector: EINVAL
+from within a sector: EINVAL
+beyond the end: EINVAL
+far beyond the end: EINVAL
+from nowhere: EFAULT
+by a reader: EBADF
+the rest is there: 1
+"""
+
+
+def test_discarded_sectors_take_no_room_in_the_image(
+    kernel: str, programs: Path, wrapper: Path, tmp_path: Path
+) -> None:
+    """Of 4 MiB that are written, two are discarded."""
+    name, device, _, options = CONTROLLERS["virtio-blk"]
+    disk = empty_disk(tmp_path, 4 << 20)
+    unmapped = ["id=second", "id=second,discard=unmap"]
+    controller = (name, device, [unmapped], options)
+    done = run_with_disk(kernel, programs, wrapper, disk, controller, "/discard", f"/dev/{name}")
+    assert (done.returncode, done.stdout) == (0, DISCARDED), done.stderr
+    assert disk.stat().st_blocks * 512 <= 2 << 20
+
+
+def test_a_disk_that_cannot_discard_says_so(
+    kernel: str, programs: Path, wrapper: Path, tmp_path: Path
+) -> None:
+    """As Linux does for such a disk, whatever the range."""
+    disk = empty_disk(tmp_path, 4 << 20)
+    words = ["/discard", "/dev/sda"]
+    done = run_with_disk(kernel, programs, wrapper, disk, CONTROLLERS["ahci"], *words)
+    assert done.stdout.splitlines()[0] == "the second and third MiB: EOPNOTSUPP", done.stderr

@@ -8,6 +8,7 @@
 #include "drivers/ahci/drivers.hh"
 #include "drivers/ahci/port.hh"
 #include "drivers/block/sd_letter.hh"
+#include "drivers/interrupt_watch.hh"
 #include "drivers/mmio.hh"
 #include "drivers/pci/pci.hh"
 #include "drivers/poll.hh"
@@ -27,6 +28,7 @@ public:
 
 private:
     static void on_interrupt(void* context);
+    void switch_off();
     void take_from_firmware();
     void start_port(u32 number, u32 slots);
     result<void> try_port(u32 number, u32 slots);
@@ -34,6 +36,7 @@ private:
     pci::function& _function;
     pci::interrupt_source _interrupts;
     volatile u8* _registers = nullptr;
+    interrupt_watch _watch;
     port* _ports[hba::most_ports]{};
 };
 
@@ -106,13 +109,30 @@ result<void> adapter::try_port(u32 number, u32 slots) {
 void adapter::on_interrupt(void* context) {
     auto& self = *static_cast<adapter*>(context);
     const u32 waiting = mmio_read<u32>(self._registers, hba::interrupt_status);
+    bool worked = false;
     for (u32 left = waiting; left != 0; left &= left - 1) {
         if (port* of = self._ports[std::countr_zero(left)]; of != nullptr) {
-            of->on_interrupt();
+            worked = of->on_interrupt() || worked;
         }
     }
     // After the ports: the adapter would set a bit again whose port still has a cause.
     mmio_write<u32>(self._registers, hba::interrupt_status, waiting);
+    const bool is_own = waiting != 0 || self._interrupts.is_message();
+    if (is_own && self._watch.is_endless(worked)) {
+        self.switch_off();
+    }
+}
+
+// In the interrupt handler.
+void adapter::switch_off() {
+    log_error("ahci: the adapter interrupts without end; it is not used any more");
+    _function.disable(pci::command::bus_master);
+    _interrupts.silence();
+    for (port* each : _ports) {
+        if (each != nullptr) {
+            each->give_up();
+        }
+    }
 }
 
 }  // namespace

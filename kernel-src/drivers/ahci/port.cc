@@ -201,7 +201,7 @@ void port::wait_for(u32 slot) {
          !_slots.wait(slot, deadline_after(command_patience));
          seconds += command_patience / ns_per_s) {
         log_warning("ahci: {} has not answered for {} s", name(), seconds);
-        take_finished();
+        (void)take_finished();
         if (seconds > command_patience / ns_per_s && _slots.in_flight(slot)) {
             {
                 irq_guard guard(_lock);
@@ -248,26 +248,38 @@ result<void> port::flush() {
 
 // ---- completions and errors ----
 
-void port::on_interrupt() {
+bool port::on_interrupt() {
     const u32 causes = read_register(port_reg::interrupt_status);
     write_register(port_reg::interrupt_status, causes);
-    take_finished();
+    bool worked = take_finished();
     if ((causes & port_reg::errors) != 0) {
         irq_guard guard(_lock);
         if (_running) {
             end_after_error(read_register(port_reg::command) >> 8 & 0x1f);
+            worked = true;
         }
     }
+    return worked;
+}
+
+void port::give_up() {
+    irq_guard guard(_lock);
+    _gone = true;
+    _running = false;
+    _issued = 0;
+    _slots.finish_all(outcome::again);
 }
 
 // Commands are finished when the adapter has taken their bits away.
-void port::take_finished() {
+bool port::take_finished() {
     irq_guard guard(_lock);
     u32 finished = _running ? _issued & ~read_register(port_reg::issue) : 0;
+    const bool any = finished != 0;
     _issued &= ~finished;
     for (; finished != 0; finished &= finished - 1) {
         (void)_slots.finish(static_cast<u32>(std::countr_zero(finished)), outcome::good);
     }
+    return any;
 }
 
 // The port has stopped. `failed` is the command that it worked on; what it did not get to keeps its
@@ -303,6 +315,7 @@ void port::recover() {
     good = good && start_engine();
     irq_guard guard(_lock);
     _issued = 0;
+    good = good && !_gone;
     _running = good;
     if (!good) {
         _gone = true;

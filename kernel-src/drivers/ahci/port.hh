@@ -8,6 +8,8 @@
 // the issue register and `_running`; taken by the interrupt handler.
 #pragma once
 
+#include <atomic>
+
 #include "drivers/ahci/registers.hh"
 #include "drivers/ata/commands.hh"
 #include "drivers/block/request_slots.hh"
@@ -26,8 +28,10 @@ public:
     result<bool> find_disk();
     // The disk becomes usable under the name sd`letter`. Interrupts of the adapter are on.
     result<void> start(char letter);
-    // The adapter has an interrupt for this port.
-    void on_interrupt();
+    // The adapter has an interrupt for this port. False: there was nothing to do.
+    bool on_interrupt();
+    // The adapter is switched off. Context: any.
+    void give_up();
 
     std::string_view name() const override { return {_name, sizeof(_name)}; }
     bool read_only() const override { return false; }
@@ -45,7 +49,7 @@ private:
     bool start_engine();
     bool reset_link();
     void recover();
-    void take_finished();
+    bool take_finished();
     void end_after_error(u32 finished);
 
     result<void> transfer(transfer_kind kind, u64 sector,
@@ -70,7 +74,7 @@ private:
     request_slots _slots;
     u32 _issued = 0;        // a bit a slot that the adapter works on
     bool _running = false;  // false: the port has stopped by an error, or was never started
-    bool _gone = false;
+    std::atomic<bool> _gone{false};
 };
 
 }  // namespace kiln::ahci

@@ -214,9 +214,9 @@ scsi::answer controller::read_answer(u32 number, u64 asked) const {
 
 // ---- replies ----
 
-void controller::on_interrupt() {
-    if ((_registers.read(reg::interrupt_status) & interrupt_reply) != 0) {
-        take_finished();
+void controller::on_interrupt(bool is_own) {
+    if ((_registers.read(reg::interrupt_status) & interrupt_reply) != 0 || is_own) {
+        on_own_interrupt();
     }
 }
 

@@ -26,7 +26,7 @@ public:
     result<void> start();
     u32 targets() const { return _targets; }
     transfer_limits limits() const override { return {.longest = longest_transfer}; }
-    void on_interrupt();
+    void on_interrupt(bool is_own = false);
 
 protected:
     ~controller() = default;

@@ -39,7 +39,8 @@ public:
 
 private:
     static void on_interrupt(void* context) {
-        static_cast<pci_controller*>(context)->controller::on_interrupt();
+        auto& self = *static_cast<pci_controller*>(context);
+        self.controller::on_interrupt(self._interrupts.is_message());
     }
 
     pci::function& _function;

@@ -170,7 +170,8 @@ result<void> controller::connect_interrupts() {
     const u32 wanted = std::min(_queue_count, messages_for_queues());
     for (; _connection_count < wanted; ++_connection_count) {
         connection& made = _connections[_connection_count];
-        made = {this, _connection_count};
+        made.owner = this;
+        made.first = _connection_count;
         const u32 message = _interrupts.message_count() > 1 ? _connection_count + 1 : 0;
         TRY(_interrupts.connect(message, &on_interrupt, &made, _connection_count % cpu_count()));
     }
@@ -201,13 +202,26 @@ result<void> controller::create_queue(u32 index) {
 // ---- running ----
 
 void controller::on_interrupt(void* context) {
-    const auto& of = *static_cast<connection*>(context);
+    auto& of = *static_cast<connection*>(context);
     controller& self = *of.owner;
+    bool any = false;
     for (u32 i = of.first; i < self._queue_count; i += self._connection_count) {
-        if (!self._queues[i].take_finished()) {
+        if (!self._queues[i].take_finished(any)) {
             self.distrust();
         }
     }
+    if (self._interrupts.is_message() && of.watch.is_endless(any)) {
+        self.switch_off();
+    }
+}
+
+// In an interrupt handler.
+void controller::switch_off() {
+    log_error("nvme{}: interrupts without end; it is not used any more", _number);
+    _given_up = true;
+    _function.disable(pci::command::bus_master);
+    _interrupts.silence();
+    distrust();
 }
 
 // In an interrupt handler: closes what could do harm. A waiter resets.
@@ -257,8 +271,9 @@ void controller::reset(u32 seen) {
     for (u32 i = 0; i < _queue_count; ++i) {
         _queues[i].fail_in_flight(io_queue::outcome::again);
     }
-    if (!quiet || !bring_up().ok()) {
+    if (!quiet || !bring_up().ok() || _given_up) {
         _given_up = true;
+        distrust();
         _function.disable(pci::command::bus_master);
         log_error("nvme{}: cannot be reset; it is not used any more", _number);
     }

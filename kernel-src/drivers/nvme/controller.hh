@@ -10,6 +10,7 @@
 
 #include "core/mutex.hh"
 #include "core/thread.hh"
+#include "drivers/interrupt_watch.hh"
 #include "drivers/nvme/identity.hh"
 #include "drivers/nvme/io_queue.hh"
 #include "drivers/pci/pci.hh"
@@ -36,6 +37,7 @@ private:
     struct connection {
         controller* owner;
         u32 first;  // the queues whose interrupt it is: first, first + step, …
+        interrupt_watch watch;
     };
 
     static void on_interrupt(void* context);
@@ -56,6 +58,7 @@ private:
 
     void look_again();
     void distrust();
+    void switch_off();
     // Resets unless somebody has done so since `seen`, the generation that failed.
     void reset(u32 seen);
     void set_interrupt_mask(bool masked);

@@ -87,7 +87,7 @@ io_queue::outcome io_queue::run(command made, std::span<const dma_piece> pieces,
     return how;
 }
 
-bool io_queue::take_finished() {
+bool io_queue::take_finished(bool& any) {
     irq_guard guard(_lock);
     completion finished;
     u32 taken = 0;
@@ -101,6 +101,7 @@ bool io_queue::take_finished() {
                _slots.finish(finished.id, finished.good() ? outcome::good : outcome::failed);
     }
     if (taken != 0) {
+        any = true;
         mmio_write<u32>(_completion_doorbell, 0, _pair.head());
     }
     return sane;

@@ -40,9 +40,13 @@ public:
     };
     outcome run(command made, std::span<const dma_piece> pieces, const patience& waiting);
 
-    // Ends the commands that the device has finished. False when it has finished one that is not
-    // in flight, or more than there can be: it is not to be trusted.
-    bool take_finished();
+    // Ends the commands that the device has finished, and says whether there were `any`. False when it
+    // has finished one that is not in flight, or more than there can be: it is not to be trusted.
+    bool take_finished(bool& any);
+    bool take_finished() {
+        bool any = false;
+        return take_finished(any);
+    }
     // The status code of the last command that failed.
     u32 last_error() const { return _last_error.load(std::memory_order_relaxed); }
 

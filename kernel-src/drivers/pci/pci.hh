@@ -29,6 +29,8 @@ public:
     result<void> init(function& of);
     bool has_msix() const { return _table != nullptr; }
     bool has_msi() const { return _msi != 0; }
+    // Else it is a line, which other devices may share.
+    bool is_message() const { return has_msix() || has_msi(); }
     u32 message_count() const { return _messages; }
     // Calls `handler` on `cpu` for message `index` (with a line or plain MSI: for the one
     // interrupt, index 0).

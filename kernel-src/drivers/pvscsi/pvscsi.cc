@@ -183,7 +183,9 @@ void adapter::on_interrupt(void* context) {
     const u32 causes = mmio_read<u32>(self._registers, reg::interrupt_status);
     if (causes != 0) {
         mmio_write<u32>(self._registers, reg::interrupt_status, causes);
-        self.take_finished();
+    }
+    if (causes != 0 || self._interrupts.is_message()) {
+        self.on_own_interrupt();
     }
 }
 

@@ -31,7 +31,7 @@ bool queued_adapter::submit(u32 number) {
 void queued_adapter::wait_for(u32 number, u32 seen) {
     for (u32 times = 1; !_slots.wait(number, deadline_after(_patience)); ++times) {
         log_warning("{}: has not answered for {} s", _driver, times * _patience / ns_per_s);
-        take_finished();
+        (void)take_finished();
         if (_slots.in_flight(number) && (times > 1 || at_fault())) {
             reset(seen);
         }
@@ -61,13 +61,29 @@ result<answer> queued_adapter::execute(u32 target, const command_block& command,
 
 // ---- completions and errors ----
 
-void queued_adapter::take_finished() {
+// Whether there was something.
+bool queued_adapter::take_finished() {
     irq_guard guard(_lock);
+    _took_any = false;
     if (_open && !take_answers()) {
         // Nothing is given to it any more. Those who waited reset.
         _open = false;
+        _took_any = true;
         _slots.finish_all(outcome::again);
     }
+    return _took_any;
+}
+
+void queued_adapter::on_own_interrupt() {
+    if (!_watch.is_endless(take_finished())) {
+        return;
+    }
+    log_error("{}: interrupts without end; it is not used any more", _driver);
+    _given_up = true;
+    close();
+    cut_off();
+    irq_guard guard(_lock);
+    _slots.finish_all(outcome::again);
 }
 
 void queued_adapter::close() {
@@ -111,7 +127,11 @@ void queued_adapter::reset(u32 seen) {
         good = false;
         cut_off();
     }
-    _given_up = !good;
+    if (!good || _given_up) {
+        _given_up = true;
+        close();
+        _slots.finish_all(outcome::again);
+    }
     _generation.fetch_add(1, std::memory_order_release);
 }
 

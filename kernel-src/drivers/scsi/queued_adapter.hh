@@ -2,7 +2,7 @@
 //
 // The device finishes requests by number. One that makes numbers up, says that it is at fault, or is
 // silent for a minute is reset, and its requests are given again; one that has to be reset too often,
-// or does not come back, is switched off.
+// does not come back, or interrupts without end is switched off.
 //
 // Locks: `_reset_lock`, then `_lock`, which take_finished takes in the interrupt handler, then that of
 // the slots. What is marked so below is called with `_lock` held.
@@ -12,6 +12,7 @@
 #include "core/mutex.hh"
 #include "core/spinlock.hh"
 #include "drivers/block/request_slots.hh"
+#include "drivers/interrupt_watch.hh"
 #include "drivers/scsi/disk.hh"
 
 namespace kiln::scsi {
@@ -22,8 +23,8 @@ public:
 
     result<answer> execute(u32 target, const command_block& command, direction data,
                            std::span<const dma_piece> pieces) final;
-    // From the interrupt handler, or to look whether an interrupt was lost.
-    void take_finished();
+    // The handler of its interrupts, those that are this device's.
+    void on_own_interrupt();
     // The first bring_up().
     result<void> open(u32 requests);
 
@@ -53,11 +54,15 @@ protected:
 
     // `_lock`: whether there is such a request. What read_answer needs is kept before it is finished.
     bool in_flight(u32 number) const { return _slots.in_flight(number); }
-    void finish(u32 number) { (void)_slots.finish(number, request_slots::outcome::good); }
+    void finish(u32 number) {
+        _took_any = true;
+        (void)_slots.finish(number, request_slots::outcome::good);
+    }
 
 private:
     using outcome = request_slots::outcome;
 
+    bool take_finished();
     bool submit(u32 number);
     void close();
     void wait_for(u32 number, u32 seen);
@@ -68,7 +73,9 @@ private:
     const u64 _patience;
     irq_spinlock _lock;
     request_slots _slots;
+    interrupt_watch _watch;
     bool _open = false;
+    bool _took_any = false;  // since take_finished began
     mutex _reset_lock;
     std::atomic<u32> _generation{0};
     std::atomic<bool> _given_up{false};

@@ -42,7 +42,7 @@ void command_queue::reopen() {
     _open = true;
 }
 
-bool command_queue::take_finished() {
+bool command_queue::take_finished(bool& any) {
     bool took_any = false, good = true;
     {
         irq_guard guard(_lock);
@@ -54,6 +54,7 @@ bool command_queue::take_finished() {
         good = !_open || !_ring.broken();
     }
     if (took_any) {
+        any = true;
         _room.wake();
     }
     return good;

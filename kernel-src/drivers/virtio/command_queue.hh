@@ -38,8 +38,13 @@ public:
     // reads come first.
     outcome run(u32 number, std::span<const segment> segments, const patience& waiting);
 
-    // Takes what the device has answered; false when it broke the ring. Context: any.
-    [[nodiscard]] bool take_finished();
+    // Takes what the device has answered, and says whether there was `any`; false when it broke the
+    // ring. Context: any.
+    [[nodiscard]] bool take_finished(bool& any);
+    [[nodiscard]] bool take_finished() {
+        bool any = false;
+        return take_finished(any);
+    }
 
     // Nothing is given to the device until restart. Context: any.
     void close();

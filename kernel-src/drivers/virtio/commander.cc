@@ -1,4 +1,3 @@
-// kernel only
 #include "drivers/virtio/commander.hh"
 
 #include "core/clock.hh"
@@ -12,10 +11,18 @@ constexpr u64 command_patience = 30 * ns_per_s;
 }  // namespace
 
 result<void> commander::open(u16 index, u16 entries) {
-    const u16 message = TRY(_device.connect(&on_interrupt, this, 0));
-    const doorbell bell = TRY(_device.add_queue(index, _commands.ring(), entries, message));
-    _commands.open(bell);
-    return {};
+    auto owner = TRY(make_unique<lane>());
+    lane& made = *owner;
+    made.of = this;
+    TRY(_lanes.reserve(_lanes.size() + 1));
+    const u16 message = TRY(_device.connect(&on_interrupt, &made, queues() % cpu_count()));
+    auto bell = _device.add_queue(index, made.commands.ring(), entries, message);
+    if (!bell.ok()) {
+        owner.leak();  // its interrupt handler may run
+        return bell.error();
+    }
+    made.commands.open(bell.value());
+    return _lanes.push_back(std::move(owner));
 }
 
 command_queue::patience commander::patience() {
@@ -23,16 +30,38 @@ command_queue::patience commander::patience() {
 }
 
 void commander::on_interrupt(void* context) {
-    auto& self = *static_cast<commander*>(context);
-    if (!self._commands.take_finished()) {
-        self.distrust();
+    lane& mine = *static_cast<lane*>(context);
+    commander& self = *mine.of;
+    const bool worked = self.look_at(mine);
+    // Without messages the line has been seen to be this device's, but it is that of all queues.
+    if (mine.watch.is_endless(worked) && self._device.has_messages()) {
+        self.switch_off();
     }
+}
+
+// Whether there was something.
+bool commander::look_at(lane& of) {
+    bool any = false;
+    if (!of.commands.take_finished(any)) {
+        distrust();
+    }
+    return any;
+}
+
+// In an interrupt handler.
+void commander::switch_off() {
+    log_error("{}: interrupts without end; it is not used any more", _kind);
+    _given_up = true;
+    distrust();
+    _device.switch_off();
 }
 
 // In an interrupt handler, or by a waiter: closes what could do harm. Those who waited reset.
 void commander::distrust() {
-    _commands.close();
-    _commands.fail_in_flight();
+    for (const unique<lane>& each : _lanes) {
+        each->commands.close();
+        each->commands.fail_in_flight();
+    }
 }
 
 // A request has taken long. The interrupt may be lost, or the device wants to be reset; a slow one is
@@ -41,14 +70,18 @@ void commander::on_expiry(void* context) {
     auto& self = *static_cast<commander*>(context);
     const u32 seen = self._generation.load(std::memory_order_acquire);
     log_warning("{}: has not answered for {} s", self._kind, command_patience / ns_per_s);
-    on_interrupt(context);
+    for (const unique<lane>& each : self._lanes) {
+        (void)self.look_at(*each);
+    }
     if (self._device.needs_reset()) {
         self.reset(seen);
     }
 }
 
 result<void> commander::bring_up() {
-    _commands.restart();
+    for (const unique<lane>& each : _lanes) {
+        each->commands.restart();
+    }
     for (queue* each : _others) {
         each->restart();
     }
@@ -63,15 +96,21 @@ void commander::reset(u32 seen) {
         return;
     }
     log_warning("{}: is reset", _kind);
-    _commands.close();
+    for (const unique<lane>& each : _lanes) {
+        each->commands.close();
+    }
     // Only then does it leave the buffers alone; one that does not answer is cut off from memory.
     const bool quiet = _device.stop().ok();
     if (!quiet) {
         _device.switch_off();
     }
-    _commands.fail_in_flight();
-    if (quiet && bring_up().ok()) {
-        _commands.reopen();
+    for (const unique<lane>& each : _lanes) {
+        each->commands.fail_in_flight();
+    }
+    if (quiet && bring_up().ok() && !_given_up) {
+        for (const unique<lane>& each : _lanes) {
+            each->commands.reopen();
+        }
     } else {
         _given_up = true;
         _device.switch_off();

@@ -177,15 +177,17 @@ void console::send(u32 port, event what, u16 value) {
 }
 
 void console::handle_message(const received_message& message, usize name_size) {
-    if (message.head.port >= _ports.size()) {
+    // Once: the device may write it again at any time.
+    const u32 number = __atomic_load_n(&message.head.port, __ATOMIC_RELAXED);
+    if (number >= _ports.size()) {
         return;
     }
-    port_slot& of = *_ports[message.head.port];
+    port_slot& of = *_ports[number];
     switch (static_cast<event>(message.head.event)) {
         case event::port_add:
             if (!of.added) {
                 of.added = true;
-                send(message.head.port, event::port_ready, 1);
+                send(number, event::port_ready, 1);
             }
             break;
         case event::port_name: {

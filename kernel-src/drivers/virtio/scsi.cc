@@ -102,7 +102,7 @@ result<void> adapter::start() {
 
 void adapter::read_limits() {
     device& of = _commander.device();
-    const usize ring = _commander.commands().ring().size();
+    const usize ring = _commander.queue_size();
     const usize segments = std::min<usize>(of.config<u32>(config_segment_max), ring - 2);
     const u64 bytes = u64{of.config<u32>(config_sector_max)} * 512;
     // Two for the ragged ends of a read.
