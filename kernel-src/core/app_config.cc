@@ -78,6 +78,7 @@ result<void> merge(app_config& base, app_config& over) {
     base.root = over.root;
     base.log = over.log;
     base.trace_system_calls = over.trace_system_calls;
+    base.exit_port = over.exit_port;
     return {};
 }
 

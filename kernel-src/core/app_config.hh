@@ -67,6 +67,7 @@ struct app_config {
     root_source root = root_source::unset;
     std::optional<log_level> log;
     bool trace_system_calls = false;
+    u16 exit_port = 0;  // takes the status at the end (QEMU's isa-debug-exit); 0: none
 };
 
 result<app_config> read_boot_line(std::string_view line, sentence& why);

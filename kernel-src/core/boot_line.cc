@@ -150,9 +150,21 @@ private:
     }
 
     result<void> at_exit(std::string_view value) {
+        if (const std::string_view port = after(value, "port:"); port.data() != nullptr) {
+            return exit_port(port);
+        }
         _config.at_exit = parse_exit_action(value);
-        return expect(_config.at_exit == exit_action::unset ? "is not poweroff, reboot or halt"
-                                                            : "");
+        return expect(_config.at_exit == exit_action::unset
+                          ? "is not poweroff, reboot, halt or port:NUMBER"
+                          : "");
+    }
+
+    // Where that is not the end, the power goes.
+    result<void> exit_port(std::string_view digits) {
+        u64 number = 0;
+        const bool fits = parse_size(digits, number) && number <= 0xffff;
+        _config.exit_port = static_cast<u16>(fits ? number : 0);
+        return expect(fits ? "" : "has a port that is no number from 1 to 65535");
     }
 
     // tmpfs:/path[:size=BYTES][:copy]

@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "arch/x86_64/msr.hh"
+#include "arch/x86_64/ports.hh"
 #include "core/clock.hh"
 #include "core/console.hh"
 #include "core/log.hh"
@@ -20,6 +21,7 @@ namespace kiln {
 namespace {
 
 constinit std::atomic<exit_action> action_at_exit{exit_action::poweroff};
+constinit std::atomic<u16> exit_port{0};
 
 // One line of the control channel; without one, `spoken` on the serial console.
 void report(std::string_view line, std::string_view spoken) {
@@ -40,11 +42,19 @@ void drain_streams() {
     drain_log();
 }
 
-[[noreturn]] void end_machine() {
+// A shell's status of the program. QEMU ends with twice that and one.
+void tell_exit_port(int status, int signal) {
+    if (const u16 port = exit_port.load(); port != 0) {
+        out8(port, static_cast<u8>(signal != 0 ? 128 + signal : status));
+    }
+}
+
+[[noreturn]] void end_machine(int status, int signal) {
     if (const result<void> flushed = flush_block_devices(); !flushed.ok()) {
         log_error("a disk did not take all that was written (error {})", flushed.error());
         drain_log();
     }
+    tell_exit_port(status, signal);
     switch (action_at_exit.load()) {
         case exit_action::reboot:
             reboot();
@@ -78,6 +88,10 @@ void put_json_string(text_sink& sink, std::string_view text) {
 
 void set_exit_action(exit_action action) {
     action_at_exit.store(action);
+}
+
+void set_exit_port(u16 port) {
+    exit_port.store(port);
 }
 
 void refuse_to_start(std::string_view why) {
@@ -116,7 +130,7 @@ void process_exited(int status, int signal) {
         spoken_size = format_to(spoken, "kiln: exit status {}\n", status);
     }
     report({line, size}, {spoken, spoken_size});
-    end_machine();
+    end_machine(status, signal);
 }
 
 }  // namespace kiln

@@ -176,6 +176,7 @@ void run_init(void* argument) {
              why);
     set_exit_action(config.at_exit);
     fill_syscall_targets(config.trace_system_calls);
+    set_exit_port(config.exit_port);
     mount_scratch(config);
     log_debug("mounts done");
     start_network(config);

@@ -332,6 +332,29 @@ TEST(acpi, a_damaged_device_is_not_found_and_not_read_beyond) {
     }
 }
 
+// As QEMU writes it: Device (PEVT) {Name (_HID, "QEMU0001") Name (_CRS, Buffer {IO (0x505)})}.
+std::vector<std::byte> qemus_panic_device() {
+    std::vector<std::byte> made;
+    for (const int value :
+         {0x5b, 0x82, 0x2b, int{'P'}, int{'E'}, int{'V'}, int{'T'}, 0x08, int{'_'}, int{'H'},
+          int{'I'}, int{'D'}, 0x0d, int{'Q'}, int{'E'}, int{'M'}, int{'U'}, int{'0'}, int{'0'},
+          int{'0'}, int{'1'}, 0, 0x08, int{'_'}, int{'C'}, int{'R'}, int{'S'}, 0x11, 0x0d, 0x0a,
+          10, 0x47, 1, 5, 5, 5, 5, 1, 1, 0x79, 0, 0, 0, 0, 0}) {
+        made.push_back(static_cast<std::byte>(value));
+    }
+    return made;
+}
+
+TEST(acpi, the_port_of_a_device_is_found) {
+    const auto table = qemus_panic_device();
+    EXPECT_EQ(find_port_of(table, "QEMU0001"), 0x505);
+    EXPECT_EQ(find_port_of(table, "QEMU0002"), 0);
+    for (usize size = 0; size + 12 < table.size(); ++size) {
+        const std::vector<std::byte> part(table.begin(), table.begin() + static_cast<long>(size));
+        EXPECT_EQ(find_port_of(part, "QEMU0001"), 0) << size;
+    }
+}
+
 // As QEMU writes it for a microVM: Device (GED) {Name (_HID, "ACPI0013") Name (_CRS, …)
 // OperationRegion (EREG, SystemMemory, 0xfea00000, 4)}.
 std::vector<std::byte> qemus_event_device() {

@@ -110,6 +110,13 @@ TEST(app_config, defaults_fill_what_is_unset) {
     EXPECT_EQ(config.overrides, 0u);
 }
 
+TEST(app_config, a_port_takes_the_status_at_the_end) {
+    const app_config config = line("exit=port:244 -- /a");
+    EXPECT_EQ(config.exit_port, 244);
+    EXPECT_EQ(config.at_exit, exit_action::unset);
+    EXPECT_EQ(line("-- /a").exit_port, 0);
+}
+
 TEST(app_config, reads_every_setting_of_the_line) {
     const app_config config = line(
         "root=none ip=10.0.2.15/24 ip=fec0::15/64 gateway=10.0.2.2 gateway=fec0::2 dns=10.0.2.3 "
@@ -224,7 +231,12 @@ TEST(app_config, a_bad_line_is_explained) {
     EXPECT_EQ(why_no_line("trace=all"),
               head + "0: trace=\"all\" is neither syscalls nor none");
     EXPECT_EQ(why_no_line("exit=never"),
-              head + "0: exit=\"never\" is not poweroff, reboot or halt");
+              head + "0: exit=\"never\" is not poweroff, reboot, halt or port:NUMBER");
+    for (std::string_view port : {"", "0", "0xf4", "65536", "-1"}) {
+        const std::string setting = "exit=port:" + std::string(port);
+        EXPECT_EQ(why_no_line(setting), head + "0: exit=\"port:" + std::string(port) +
+                                            "\" has a port that is no number from 1 to 65535");
+    }
     EXPECT_EQ(why_no_line("mount=/tmp"), head + "0: mount=\"/tmp\" is no tmpfs:PATH");
     EXPECT_EQ(why_no_line("mount=tmpfs:tmp"), head + "0: mount=\"tmpfs:tmp\" is no absolute path");
     EXPECT_EQ(why_no_line("mount=tmpfs:/t:ro"),

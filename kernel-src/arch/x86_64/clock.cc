@@ -25,6 +25,7 @@
 #include "drivers/acpi/acpi.hh"
 #include "lib/bytes.hh"
 #include "lib/scale.hh"
+#include "lib/tsc_frequency.hh"
 
 namespace kiln {
 namespace {
@@ -180,18 +181,7 @@ u64 multiplier_for(u64 ticks, u64 ns) {
 }
 
 u64 frequency_from_cpuid() {
-    if ((cpuid(1).ecx & 1u << 31) != 0 && cpuid(0x4000'0000).eax >= 0x4000'0010) {
-        if (const u64 khz = cpuid(0x4000'0010).eax; khz != 0) {
-            return khz * 1000;
-        }
-    }
-    if (cpuid(0).eax >= 0x15) {
-        const cpuid_result ratio = cpuid(0x15);
-        if (ratio.eax != 0 && ratio.ebx != 0 && ratio.ecx != 0) {
-            return u64{ratio.ecx} * ratio.ebx / ratio.eax;
-        }
-    }
-    return 0;
+    return tsc_frequency_by_cpuid([](u32 leaf) { return cpuid(leaf); });
 }
 
 // By whoever knows it; 0 where nobody does.

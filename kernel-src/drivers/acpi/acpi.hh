@@ -113,6 +113,7 @@ struct event_device {
 struct device_resources {
     u64 memory = 0;
     u64 memory_size = 0;
+    u16 port = 0;  // the first of its I/O ports
     bool has_interrupt = false;
     u32 interrupt = 0;  // the input that it is wired to
     bool level = false;

@@ -17,7 +17,7 @@ constexpr u8 extended_op = 0x5b, device_op = 0x82, region_op = 0x80;
 constexpr usize longest_device = 512;
 
 // Resource descriptors (ACPI 6.4, 6.4.2 and 6.4.3).
-constexpr u8 end_tag = 0x79, fixed_memory_32 = 0x86, extended_interrupt = 0x89;
+constexpr u8 end_tag = 0x79, ports = 0x47, fixed_memory_32 = 0x86, extended_interrupt = 0x89;
 
 table_bytes after(table_bytes bytes, std::string_view text) {
     const auto* wanted = reinterpret_cast<const std::byte*>(text.data());
@@ -70,6 +70,8 @@ void take_resource(u8 tag, table_bytes body, device_resources& to) {
         to.level = (flags & 2) == 0;
         to.active_low = (flags & 4) != 0;
         to.has_interrupt = true;
+    } else if (tag == ports && body.size() >= 7) {
+        to.port = load<u16>(&body[1]);
     }
 }
 
@@ -128,6 +130,10 @@ bool next_device(table_bytes& rest, std::string_view identifier, device_resource
             return true;
         }
     }
+}
+
+u16 find_port_of(table_bytes dsdt, std::string_view identifier) {
+    return read_resources(resources_of(next_body(dsdt, identifier))).port;
 }
 
 void find_event_device(table_bytes dsdt, event_device& to) {

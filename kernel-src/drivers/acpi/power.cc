@@ -6,6 +6,7 @@
 #include "core/page.hh"
 #include "core/spinlock.hh"
 #include "drivers/acpi/acpi.hh"
+#include "drivers/acpi/tables.hh"
 #include "drivers/devices.hh"
 #include "drivers/xen/console.hh"
 #include "drivers/xen/platform.hh"
@@ -97,6 +98,16 @@ void power_off_by_acpi() {
     halt_forever();
 }
 
+// QEMU's pvpanic, a device of the DSDT (docs/specs/pvpanic.txt of QEMU): it tells the host of a panic,
+// which as a rule ends the machine then. Looked for only now, so it costs no start anything.
+void tell_panic_device() {
+    constexpr u8 panicked = 1;
+    const u16 port = acpi::find_port_of(acpi::tables().dsdt, "QEMU0001");
+    if (port != 0) {
+        out8(port, panicked);
+    }
+}
+
 // Returns where the host is not Xen.
 void end_by_xen(xen::shutdown_reason reason) {
     xen::finish_console();
@@ -107,6 +118,7 @@ void end_by_xen(xen::shutdown_reason reason) {
 
 void crash() {
     end_by_xen(xen::shutdown_reason::crash);
+    tell_panic_device();
     power_off();
 }
 

@@ -49,6 +49,9 @@ void find_s5(table_bytes table, sleep_state& to);
 // a DSDT; `rest` then begins inside it. False: none.
 bool next_device(table_bytes& rest, std::string_view identifier, device_resources& to);
 
+// The first I/O port of the device with this identifier; 0 when there is none.
+u16 find_port_of(table_bytes dsdt, std::string_view identifier);
+
 // The generic event device in the form that QEMU generates it.
 void find_event_device(table_bytes dsdt, event_device& to);
 
