@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def stand_in(folder: Path, script: str = "qemu_variant.py") -> Path:
-    """A program in `folder` that can be named as QEMU and runs a script of this folder in its place."""
+    """A program in `folder` that can be named as QEMU and runs a script of this one instead."""
     path = folder / "qemu"
     variant = shlex.join([sys.executable, str(HERE / script)])
     path.write_text(f'#!/bin/sh\nexec {variant} "$@"\n')
