@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests/lib"))
+from ports import free_port  # noqa: E402
+
 RUN = TOP / "kernel-src" / "run"
 JAVA = "/usr/lib/jvm/java-17-openjdk-amd64/bin/java"
 ARGV = [JAVA, "@/etc/cassandra/jvm.options", "org.apache.cassandra.service.CassandraDaemon"]
@@ -114,12 +118,6 @@ class Server:
 def _children(process: int) -> list[int]:
     text = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
     return [int(word) for word in text.split()]
-
-
-def free_port() -> int:
-    """A port of the host that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

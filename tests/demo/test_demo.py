@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.lib.ports import free_port
 
 TOP = Path(__file__).resolve().parents[2]
 TALK = ["PING -> PONG", "GET greeting -> hello from kiln", "INCR counter -> 42"]
@@ -26,11 +27,6 @@ class Play:
         blocks = re.split(r"^TASK \[", self.text, flags=re.MULTILINE)
         mine = [block for block in blocks if block.split("]")[0].endswith(task)]
         return [end for block in mine for end in re.findall(r"^(\w+): \[localhost\]", block, re.M)]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def demo(*words: str, **env: str) -> Play:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib.ports import free_port
+
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 NEWER = "-non-transitional"
@@ -61,13 +63,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / "data").write_bytes(FILE)
     return folder
-
-
-def free_port() -> int:
-    """A port of the host that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def exchange(port: int) -> bytes:

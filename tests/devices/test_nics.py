@@ -22,6 +22,8 @@ from pathlib import Path
 import pytest
 from device_rig import stand_in
 
+from tests.lib.ports import free_port
+
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 TIMEOUT = 60
@@ -82,13 +84,6 @@ def nic_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=True,
     )
     return folder
-
-
-def free_port() -> int:
-    """A port of the host that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def read_lines(stream: Iterator[str], to: queue.SimpleQueue[str]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +22,8 @@ sys.path.insert(0, str(TOP / "tests/unit"))
 
 from containers import Layout, layer, member  # noqa: E402
 from elves import make_elf  # noqa: E402
+
+from tests.lib.ports import free_port  # noqa: E402
 
 # In the order in which a person would come to them: each may use what the ones before it made.
 ORDER = (
@@ -52,12 +53,6 @@ def tasks(module: str, port: int) -> list[dict[str, Any]]:
         if f"kiln.unikernel.{module}" in task and module in MADE_BY:
             task.setdefault("register", MADE_BY[module])
     return found
-
-
-def free_port() -> int:
-    """A port of the host that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def lay_out(folder: Path) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ports import free_port
+
 TOP = Path(__file__).resolve().parent.parent.parent
 BUILD = TOP / "build"
 RUN = TOP / "kernel-src" / "run"
@@ -58,14 +60,6 @@ def bake(kernel: Path | None = None, root: Path | None = None) -> Baked:
     run_checked([*command, "-e", json.dumps({"facts_file": str(facts)})], env=environment)
     found = json.loads(facts.read_text())
     return Baked(kernel or Path(found["kernel"]), root or Path(found["root"]))
-
-
-def free_port() -> int:
-    """A port of the host that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def ask(port: int, request: bytes, size: int, limit: float = 10.0) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 import served
 from world import TOP, in_tree, tools, unpack
 
+from tests.lib.ports import free_port
 from tests.publish.installed import Desk
 
 LARGE = 3_000_000
@@ -97,7 +98,7 @@ def test_the_playbook_in_the_readme(desk: Desk, own_program: Path) -> None:
     """As it stands there, at another port; what the role builder installs is here already."""
     text = (TOP / "README.md").read_text(encoding="utf-8")
     (play,) = re.findall(r"^```yaml\n(- hosts:.*?)^```", text, re.M | re.S)
-    port = served.free_port()
+    port = free_port()
     play = play.replace("    - role: kiln.unikernel.builder\n", "").replace(
         "host: 8080", f"host: {port}"
     )

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from world import HERE, TOP, World
+
+sys.path.insert(0, str(TOP / "tests/lib"))
+from ports import free_port  # noqa: E402
 
 LINUX, KILN = "Linux", "Kiln"
 _SETTINGS = {"PATH": "/usr/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
@@ -61,19 +65,6 @@ class Server:
             return self.process.wait(limit)
         except subprocess.TimeoutExpired:
             raise NotServing(f"{self.where}: does not end: {self.said()}") from None
-
-
-def free_port() -> int:
-    """A port that is free for TCP and UDP."""
-    while True:
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            stream.bind(("127.0.0.1", 0))
-            port = int(stream.getsockname()[1])
-            try:
-                datagrams.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 @contextmanager

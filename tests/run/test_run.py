@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib.ports import free_port
+
 TOP = Path(__file__).resolve().parent.parent.parent
 RUN = TOP / "kernel-src" / "run"
 PROGRAM = Path(__file__).resolve().parent / "answer.c"
@@ -160,13 +162,6 @@ def test_an_image_for_a_root(root, tmp_path):
     subprocess.run(["mkfs.erofs", "--quiet", "-zlz4", image, root], check=True)
     assert run(image, ("exit", "6")).returncode == 6
     assert run(image, ("exit", "6"), "--disk-boot").returncode == 6
-
-
-def free_port() -> int:
-    """A port of the host that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(port: int, kind: int = socket.SOCK_STREAM) -> bytes:

@@ -30,6 +30,9 @@ from pathlib import Path
 from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests/lib"))
+from ports import free_port  # noqa: E402
+
 PROGRAM = "usr/bin/memcached"
 INSIDE = "/t/"
 GUEST = "10.0.2.15"
@@ -109,12 +112,6 @@ def takes_connections(monitor: Monitor, port: int, inside: str) -> bool:
 def emulator_of(pid: int) -> int:
     """The child that is QEMU."""
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-
-
-def free_port() -> int:
-    """A TCP port that nobody has now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def serve(words: list[str], suite: dict[str, str]) -> int:
