@@ -13,6 +13,8 @@ The same inputs give the same bytes: owners, times and the UUID are fixed, the r
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -52,6 +54,7 @@ ROOT = "root.erofs"
 BAKER = 3
 # 1980-01-01, the oldest time that every archive format can say.
 TIMESTAMP = 315532800
+_FULL = os.strerror(errno.ENOSPC)
 _NAMESPACE = uuid.UUID("6f6f2f0e-57a5-5f0c-9d0b-6b696c6e0002")
 
 # A guest has no one to read manuals, no second program to start, and no service manager. The
@@ -339,5 +342,7 @@ def _run(command: list[str], both: bool = False) -> str:
             f"{command[0]} is needed and not installed; on Debian install the package erofs-utils."
         ) from None
     if done.returncode != 0 and not both:
-        raise KilnError(f"{command[0]} failed: {(done.stderr or done.stdout).strip()}.")
+        said = (done.stderr or done.stdout).strip()
+        full = " Make room there, or name another `store`." if _FULL in said else ""
+        raise KilnError(f"{command[0]} failed: {said}.{full}")
     return done.stdout + done.stderr if both else done.stdout

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._store import KilnE
 
 Body: TypeAlias = Callable[[AnsibleModule, Store], dict[str, Any]]
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 STORE_SPEC: dict[str, Any] = {"store": {"type": "path"}}
 
 
@@ -48,6 +50,11 @@ def system_sentence(problem: OSError, store: Store) -> str:
     """What the system said, about which file, and what to do when it is the store's."""
     place = str(problem.filename or "")
     said = f"{place}: {problem.strerror}" if place else str(problem)
+    if problem.errno in _FULL:
+        return (
+            f"The disk is full ({said}). Make room there, or where the store {store.path} is, or "
+            "name another with `store` or the environment variable KILN_CACHE."
+        )
     if place != str(store.path) and not place.startswith(f"{store.path}/"):
         return f"{said}."
     return (

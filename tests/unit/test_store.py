@@ -106,5 +106,7 @@ def test_a_store_that_cannot_be_used_is_a_sentence(tmp_path):
         f"The store {store.path} cannot be used: {store.path}/scratch: Not a dir"
     )
     assert "KILN_CACHE" in said
+    full = _module.system_sentence(OSError(28, "No space left on device"), store)
+    assert full.startswith("The disk is full ([Errno 28] No space left on device). Make room there")
     other = FileNotFoundError(2, "No such file or directory", "/nope")
     assert _module.system_sentence(other, store) == "/nope: No such file or directory."
