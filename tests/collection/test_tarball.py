@@ -16,6 +16,7 @@ import yaml
 
 TOP = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+IMPORTER = TOP / ".venv/importer"
 # All that is at the top of it.
 WANTED = {
     "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "changelogs", "collections", "docs",
@@ -108,6 +109,66 @@ def test_it_says_what_an_importer_asks_for(tarball, members):
     assert re.fullmatch(r">=\d+\.\d+\.\d+", runtime["requires_ansible"])
 
 
+def test_galaxys_own_importer_takes_it(tarball, tmp_path):
+    """It reads all contents and their documentation; the linters are run elsewhere."""
+    settings = tmp_path / "importer.cfg"
+    settings.write_text("[galaxy-importer]\nRUN_ANSIBLE_LINT = False\nCHECK_REQUIRED_TAGS = True\n")
+    environment = dict(
+        os.environ,
+        ANSIBLE_HOME=str(tmp_path / "home"),
+        GALAXY_IMPORTER_CONFIG=str(settings),
+        PATH=f"{BIN}:{os.environ['PATH']}",
+        PYTHONPATH=str(IMPORTER),
+    )
+    command = [sys.executable, "-m", "galaxy_importer.main", tarball]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "Importer processing completed successfully" in said
+    assert not re.search("^(ERROR|WARNING)", said, re.MULTILINE), said
+
+
+def builder(tmp_path: Path, *words: object) -> str:
+    """ansible-builder, which makes Execution Environments; what it said."""
+    start = "import sys; from ansible_builder.cli import run; sys.exit(run())"
+    command = [sys.executable, "-c", start, *map(str, words)]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=dict(os.environ, PYTHONPATH=str(IMPORTER)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_an_execution_environment_gets_what_the_collection_says(tarball, tmp_path):
+    place = tmp_path / "ansible_collections/kiln/unikernel"
+    place.mkdir(parents=True)
+    with tarfile.open(tarball) as archive:
+        archive.extractall(place)
+    told = yaml.safe_load(builder(tmp_path, "introspect", tmp_path))
+    for kind, name in (("python", "ee-requirements.txt"), ("system", "ee-bindep.txt")):
+        found = [line.partition("  # from")[0] for line in told[kind]]
+        assert found == (TOP / "meta" / name).read_text().splitlines()
+
+
+def test_the_documented_execution_environment_can_be_built(tmp_path):
+    """As far as without the registries: what a container is made of is written down."""
+    text = (TOP / "docs/builders.md").read_text()
+    (described,) = re.findall(r"```yaml\n(# execution-environment.yml\n.*?)```", text, re.DOTALL)
+    (tmp_path / "execution-environment.yml").write_text(described)
+    builder(tmp_path, "create", "--context", "context", "--output-filename", "Containerfile")
+    recipe = (tmp_path / "context/Containerfile").read_text()
+    assert "docker.io/library/debian:12" in recipe
+    galaxy = yaml.safe_load((tmp_path / "context/_build/requirements.yml").read_text())
+    assert galaxy == {"collections": ["kiln.unikernel"]}
+
+
 def test_every_module_is_in_an_action_group():
     runtime = yaml.safe_load((TOP / "meta/runtime.yml").read_text())
     grouped = [name for names in runtime["action_groups"].values() for name in names]
@@ -117,5 +178,5 @@ def test_every_module_is_in_an_action_group():
 
 @pytest.mark.parametrize("role", sorted(path.name for path in (TOP / "roles").iterdir()))
 def test_every_role_is_described(role, members):
-    for name in ("meta/argument_specs.yml", "meta/main.yml", "tasks/main.yml"):
+    for name in ("README.md", "meta/argument_specs.yml", "meta/main.yml", "tasks/main.yml"):
         assert f"roles/{role}/{name}" in members
