@@ -10,6 +10,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._ova_read import Pa
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import PublishError
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere import Vcenter
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere_import import Place
+from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere_tags import tags_from
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere_templates import (
     Wanted,
     birth_name,
@@ -25,6 +26,8 @@ IMAGE_SPEC: dict[str, Any] = {
     "digest": {"type": "str"},
     "template_name": {"type": "str"},
     "description": {"type": "str"},
+    "tags": {"type": "dict"},
+    "purge_tags": {"type": "bool", "default": True},
     "cluster": {"type": "str"},
     "host": {"type": "str", "aliases": ["esxi_hostname"]},
     "resource_pool": {"type": "str"},
@@ -49,6 +52,15 @@ def check_package(params: dict[str, Any], package: Package) -> None:
         )
 
 
+def check_item(params: dict[str, Any]) -> None:
+    """Fails for what a template can have and a library item cannot."""
+    if params["tags"]:
+        raise PublishError(
+            "An item of a content library has no custom attributes, which tags are on vSphere; "
+            "leave `tags` out, or say it in `description`."
+        )
+
+
 def wanted_of(vcenter: Vcenter, params: dict[str, Any], package: Package, place: Place) -> Wanted:
     """What the options describe."""
     networks = list(place.networks.values())
@@ -66,4 +78,6 @@ def wanted_of(vcenter: Vcenter, params: dict[str, Any], package: Package, place:
         },
         description=params["description"],
         replace=params["replace"],
+        tags=tags_from(params["tags"]),
+        purge_tags=params["purge_tags"],
     )

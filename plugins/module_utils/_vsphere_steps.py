@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from ansible_collections.kiln.unikernel.plugins.module_utils import _vsphere_tags
 from ansible_collections.kiln.unikernel.plugins.module_utils._ova_read import Package
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
     Plan,
@@ -94,6 +95,7 @@ class Publisher(Remover):
             "rename": self.rename,
             "move": self.move,
             "describe": self.describe,
+            "tag": lambda step: self._tag(step.facts["before"], step.facts["after"]),
         }
 
     def bring_in(self, step: Step) -> None:
@@ -116,17 +118,24 @@ class Publisher(Remover):
             raise
 
     def _finish(self, machine: Any) -> None:
+        self._machine = machine
+        self._tag({}, self._wanted.tags or {})
         marks = {
             NAME: self._wanted.name,
             DIGEST: self._wanted.digest,
             UUID: self.vcenter.read("looking at it", lambda: machine.config.instanceUuid),
         }
         for name, value in marks.items():
-            self.vcenter.set_field(machine, vim.VirtualMachine, name, value)
+            self._put(name, value)
         unmark = vim.vm.ConfigSpec(extraConfig=[vim.option.OptionValue(key=UNFINISHED, value="")])
         self.vcenter.finish("finishing it", lambda: machine.ReconfigVM_Task(unmark))
-        self._machine = machine
         self._mark()
+
+    def _put(self, name: str, value: str) -> None:
+        self.vcenter.set_field(self._machine, vim.VirtualMachine, name, value)
+
+    def _tag(self, before: dict[str, str], after: dict[str, str]) -> None:
+        _vsphere_tags.write(self._put, before, after)
 
     def _mark(self) -> None:
         self.vcenter.do("making it a template", self._machine.MarkAsTemplate)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ansible_collections.kiln.unikernel.plugins.module_utils import _vsphere_tags
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
     Plan,
     PublishError,
@@ -110,6 +111,8 @@ class Wanted:
     fixed: dict[str, Any]
     description: str | None = None
     replace: bool = False
+    tags: dict[str, str] | None = None
+    purge_tags: bool = True
 
 
 def birth_name(name: str, digest: str) -> str:
@@ -168,6 +171,7 @@ def _machine(
             "folder": folders.get(facts["parent"]._moId, "") if facts.get("parent") else "",
             "datastore": ", ".join(names[item._moId] for item in facts["datastore"]),
             "networks": sorted(names[item._moId] for item in facts["network"]),
+            "tags": _vsphere_tags.tags_of(marks),
         },
         marks,
         bool(facts.get("config.template")),
@@ -233,6 +237,7 @@ def desired(now: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
         "digest": wanted.digest,
         "folder": wanted.folder,
         "description": wanted.description or "",
+        "tags": _vsphere_tags.merged(now.get("tags", {}), wanted.tags, wanted.purge_tags),
         **wanted.fixed,
     }
     if now and wanted.description is None:
@@ -266,6 +271,9 @@ def plan_present(found: Found, wanted: Wanted, channels: dict[str, list[str]]) -
     for key, verb in (("template_name", "rename"), ("folder", "move"), ("description", "describe")):
         if now[key] != after[key]:
             steps.append(Step(verb, found.where, str(after[key]), 3, {"machine": machine}))
+    if now["tags"] != after["tags"]:
+        facts = {"before": now["tags"], "after": after["tags"]}
+        steps.append(Step("tag", found.where, _vsphere_tags.told(after["tags"]), 3, facts))
     before = {found.where: ours[0].facts} if ours else {}
     replaced = {f"{found.where}, replaced": item.facts for item in gone}
     return Plan(before | replaced, {found.where: after}, tuple(steps))

@@ -68,6 +68,16 @@ options:
     description:
       - The template's notes, or the item's description. Left as they are when left out.
     type: str
+  tags:
+    description:
+      - Tags of the template, as custom attributes of these names. Left as they are when left out.
+      - Other custom attributes, which somebody else has set, are never changed. A library item has
+        none.
+    type: dict
+  purge_tags:
+    description: Whether tags that are not in O(tags) are taken away.
+    type: bool
+    default: true
   cluster:
     description: Cluster that the template is registered in. This or O(host) is needed.
     type: str
@@ -130,6 +140,7 @@ EXAMPLES = r"""
     folder: templates
     networks: {VM Network: DC0_DVPG0}
     description: Redis on Kiln
+    tags: {team: data}
 
 - name: Publish it to a content library, as a new version of the same item
   kiln.unikernel.vsphere_image:
@@ -192,6 +203,7 @@ from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere_module imp
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._vsphere_options import (
     IMAGE_SPEC,
+    check_item,
     check_package,
     wanted_of,
 )
@@ -264,6 +276,7 @@ def told(found: _vsphere_templates.Found, name: str, digest: str) -> dict[str, A
 def item(module: AnsibleModule, store: Store, vcenter: Vcenter) -> dict[str, Any]:
     """Brings a library item to its state."""
     params = module.params
+    check_item(params)
     there = params["state"] == "present"
     package = _ova_read.read(Path(params["path"]).absolute()) if params["path"] else None
     if there and package is not None:

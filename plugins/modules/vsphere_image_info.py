@@ -72,6 +72,9 @@ images:
       description: Its networks.
       type: list
       elements: str
+    tags:
+      description: Its tags.
+      type: dict
     channels:
       description: The channels that name it.
       type: list

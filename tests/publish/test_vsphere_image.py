@@ -113,6 +113,49 @@ def test_what_can_be_changed_is_changed_and_only_that(vcenter, vsphere, ova):
     assert not vsphere.image(ova, folder=FOLDER, template_name="redis-now")["changed"]
 
 
+def test_tags_are_custom_attributes_and_others_are_left_alone(vcenter, vsphere, ova):
+    told = vsphere.image(ova, check=True, tags={"team": "data", "tier": 1})
+    made = vsphere.image(ova, tags={"team": "data", "tier": 1})
+    assert (made["diff"], made["steps"]) == (told["diff"], told["steps"])
+    attributes = only(vcenter)["attributes"]
+    assert (attributes["team"], attributes["tier"]) == ("data", "1")
+    (known,) = vsphere.info()["images"]
+    assert known["tags"] == {"team": "data", "tier": "1"}
+    with vcenter.connected() as content:
+        machine = vcenter.machine(content, made["template_name"])
+        fields = content.customFieldsManager
+        key = fields.AddFieldDefinition("backup", vim.VirtualMachine).key
+        fields.SetField(machine, key, "nightly")
+    for same in ({}, {"tags": {"tier": "1"}, "purge_tags": False}):
+        assert not vsphere.image(ova, **same)["changed"]
+    told = vsphere.image(ova, check=True, tags={"tier": "2"})
+    done = vsphere.image(ova, tags={"tier": "2"})
+    assert (done["diff"], done["steps"]) == (told["diff"], told["steps"])
+    assert done["steps"] == ["tag DC0: tier=2"]
+    attributes = only(vcenter)["attributes"]
+    assert "team" not in attributes
+    assert (attributes["tier"], attributes["backup"]) == ("2", "nightly")
+    assert not vsphere.image(ova, tags={"tier": "2"})["changed"]
+
+
+def test_a_fault_among_the_tags_is_made_good_by_the_next_run(vcenter, vsphere, ova):
+    tags, others = {"team": "data", "tier": "1"}, {"team": "web"}
+    for count in range(3):
+        vcenter.fault("SetField", "drop", after=count)
+        assert "setting the custom attribute" in vsphere.image(ova, tags=tags)["msg"]
+        assert vsphere.info()["images"] == []
+    assert vsphere.image(ova, tags=tags)["changed"]
+    for count in range(4):
+        vcenter.fault("SetField", "drop", after=count)
+        assert "setting the custom attribute" in vsphere.image(ova, tags=others)["msg"]
+        # All is done when only the list of them is left to be shortened.
+        assert vsphere.image(ova, tags=others)["changed"] == (count < 3)
+        assert "tier" not in only(vcenter)["attributes"]
+        assert vsphere.image(ova, tags=tags)["changed"]
+        (known,) = vsphere.info()["images"]
+        assert known["tags"] == tags
+
+
 def test_a_host_and_a_pool_can_be_named(vcenter, vsphere, ova, other):
     assert vsphere.image(ova, cluster=None, host=HOST)["changed"]
     made = vsphere.image(other, resource_pool=POOL, datastore=STORES[1])

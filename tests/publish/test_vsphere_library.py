@@ -88,6 +88,7 @@ def test_bad_input_gets_a_sentence(vcenter, vsphere, ova):
     vcenter.rest("POST", "com/vmware/content/library/item", {"create_spec": spec})
     said = vsphere.item(ova, item_name="taken")["msg"]
     assert "the name 'taken' belongs to something that is not Kiln's 'redis'" in said
+    assert "leave `tags` out" in vsphere.item(ova, tags={"team": "data"})["msg"]
     assert "has refused the credentials" in vsphere.item(ova, password="wrong")["msg"]
     assert "Give `library`" in vsphere.item(ova, library=None)["msg"]
     spec = {"name": "followed", "type": "SUBSCRIBED", "storage_backings": vcenter.backings}

@@ -44,6 +44,8 @@ BAD = [
     ({"folder": "a/b"}, "There is no folder 'a/b' for virtual machines in DC0"),
     ({"networks": {"VM Network": "N9"}}, "There is no network 'N9'; there are DC0_DVPG0"),
     ({"networks": {"LAN": "N9"}}, "networks maps 'LAN', which"),
+    ({"tags": {"kiln.name": "x"}}, "'kiln.name' cannot be the name of a tag"),
+    ({"tags": {"team": ""}}, "The tag 'team' has no value"),
     ({"digest": "ab" * 32}, "it was changed, or it is another image"),
     ({"port": 1}, "was lost while logging in"),
 ]

@@ -4,6 +4,7 @@ import pytest
 from ansible_collections.kiln.unikernel.plugins.module_utils import (
     _vsphere_channels,
     _vsphere_library,
+    _vsphere_tags,
     _vsphere_templates,
 )
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import (
@@ -25,7 +26,8 @@ FIXED = {"datastore": "fast", "networks": ["LAN"]}
 
 
 def machine(name="redis", digest=DIGEST, number=1, **facts):
-    known = {"template_name": name, "digest": digest, "description": "", "folder": "", **FIXED}
+    known = {"template_name": name, "digest": digest, "description": "", "folder": "", "tags": {}}
+    known |= FIXED
     marks = {"kiln.name": "redis", "kiln.digest": digest} if digest else {}
     return Machine(None, f"vm-{number}", known | facts, marks, bool(digest))
 
@@ -55,6 +57,51 @@ def test_only_what_differs_is_changed():
     found = Found("DC", published=[machine("old", folder="a")])
     plan = plan_present(found, wanted(folder="b", description="x"), {})
     assert verbs(plan) == ["rename", "move", "describe"]
+
+
+def test_tags_are_left_alone_set_or_taken_away_as_asked():
+    found = Found("DC", published=[machine(tags={"a": "1", "b": "2"})])
+    assert not plan_present(found, wanted(), {}).changed
+    assert not plan_present(found, wanted(tags={"b": "2"}, purge_tags=False), {}).changed
+    plan = plan_present(found, wanted(tags={"b": "3"}), {})
+    assert plan.told() == ["tag DC: b=3"]
+    assert plan.after["DC"]["tags"] == {"b": "3"}
+    assert plan_present(found, wanted(tags={}), {}).told() == ["tag DC: none"]
+    new = plan_present(Found("DC"), wanted(tags={"a": "1"}), {})
+    assert verbs(new) == ["import", "rename"]
+    assert new.after["DC"]["tags"] == {"a": "1"}
+
+
+def test_an_attribute_is_listed_as_a_tag_before_it_is_there_and_others_are_never_touched():
+    marks = {"kiln.tags": "a,b", "a": "1", "b": "2", "backup": "nightly"}
+    before = _vsphere_tags.tags_of(marks)
+    assert before == {"a": "1", "b": "2"}
+    seen = []
+
+    def put(name, value):
+        marks[name] = value
+        there = {key: text for key, text in marks.items() if text}
+        seen.append(_vsphere_tags.tags_of(there))
+
+    _vsphere_tags.write(put, before, {"b": "3", "c": "4"})
+    assert seen[-1] == {"b": "3", "c": "4"}
+    assert all("a" in tags or index >= len(seen) - 2 for index, tags in enumerate(seen))
+    assert (marks["kiln.tags"], marks["a"], marks["backup"]) == ("b,c", "", "nightly")
+    assert _vsphere_tags.tags_of({"backup": "nightly"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("tags", "says"),
+    [
+        ({"kiln.digest": "x"}, "'kiln.digest' cannot be the name of a tag"),
+        ({"a,b": "x"}, "without a comma"),
+        ({"": "x"}, "cannot be the name"),
+        ({"a": ""}, "The tag 'a' has no value"),
+    ],
+)
+def test_what_cannot_be_a_tag_is_refused(tags, says):
+    with pytest.raises(PublishError, match=says):
+        _vsphere_tags.tags_from(tags)
 
 
 def test_what_an_interrupted_run_has_left_goes_first():
