@@ -77,8 +77,7 @@ bench: ## Kiln and a Debian guest side by side on the same emulator
 
 bench-publish: kernel rigs ## Bakes by size, publishing to what stands in for clouds: throughput, bytes, memory
 	@$(cd) tools/setup publish
-	@$(cd) $(python) tests/bench/publish.py $(ARGS)
-	@$(cd) $(python) tests/bench/targets.py
+	@$(cd) $(python) tests/bench/publish.py $(ARGS); ec2=$$?; $(python) tests/bench/targets.py && exit $$ec2
 
 fuzz: ## Long runs of the kernel's fuzzers (SECONDS=600 each)
 	@$(cd) tools/setup test

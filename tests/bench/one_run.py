@@ -32,6 +32,27 @@ class Run:
     peak: float
 
 
+class Goals:
+    """What the figures are held to."""
+
+    def __init__(self) -> None:
+        self._missed: list[str] = []
+        self._count = 0
+
+    def hold(self, what: str, found: float, most: float) -> None:
+        """One figure and what it may be at most."""
+        self._count += 1
+        if found > most:
+            self._missed.append(f"{what}: {found:.4g}, at most {most:g}")
+
+    def judge(self) -> str | int:
+        """For sys.exit: which were missed, or that none was."""
+        if self._missed:
+            return "bench: goals missed: " + "; ".join(self._missed)
+        print(f"{self._count} goals, none missed")
+        return 0
+
+
 def run_module(name: str, /, **arguments: Any) -> Run:
     """Runs it; ends the bench when it fails."""
     tree = subprocess.run([TOP / "tools/tree"], check=True, capture_output=True, text=True)

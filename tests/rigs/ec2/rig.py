@@ -63,5 +63,8 @@ class Rig:
             endpoint_url=self.url,
             aws_access_key_id=rest.pop("key", KEY),
             aws_secret_access_key=rest.pop("secret", SECRET),
-            config=Config(retries={"total_max_attempts": 1}),
+            config=Config(
+                retries={"total_max_attempts": 1},
+                max_pool_connections=rest.pop("connections", 10),
+            ),
         )
