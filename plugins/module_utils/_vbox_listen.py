@@ -2,12 +2,14 @@
 # BSD-3-Clause (see LICENSE or https://opensource.org/license/bsd-3-clause)
 """Runs VBoxManage and hears while it works how far it is.
 
-A long call prints `0%...10%...` on its standard error, each figure when it is reached. A conversion
-from a raw disk prints nothing of the kind: there the size of what it writes tells.
+A copy of a disk prints `0%...10%...` on its standard error, each figure when it is reached. A
+conversion from a raw disk prints nothing of the kind, and an import says 0% until it is done and
+then all the rest at once: there the size of what is written tells.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import threading
@@ -22,7 +24,10 @@ _LOOK_EVERY = 0.5
 
 
 class Course:
-    """How far one import is, told to whoever watches; `total` are the bytes that there are."""
+    """How far one import is, told to whoever watches; `total` are the bytes that there are.
+
+    `target` is the file that is written, or the folder with nothing but what is written.
+    """
 
     def __init__(self, label: str, total: int, target: Path | None = None) -> None:
         self._progress = Progress(label, total)
@@ -37,9 +42,9 @@ class Course:
             self._reach(self._total * min(100, int(shares[-1])) // 100)
 
     def look(self) -> None:
-        """Looks how large the file is that is being written."""
-        if self._target is not None and self._target.is_file():
-            self._reach(min(self._total, self._target.stat().st_size))
+        """Looks how large that is by now which is being written."""
+        if self._target is not None:
+            self._reach(min(self._total, _size(self._target)))
 
     def _reach(self, done: int) -> None:
         if done > self._done:
@@ -51,6 +56,15 @@ class Course:
         if whole:
             self._reach(self._total)
         self._progress.finish()
+
+
+def _size(target: Path) -> int:
+    """The bytes of a file, or of all files in a folder; what comes and goes meanwhile has none."""
+    size = 0
+    for path in [target, *target.rglob("*")]:
+        with contextlib.suppress(OSError):
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def listen(

@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ansible_collections.kiln.unikernel.plugins.module_utils import _ova_read
 from ansible_collections.kiln.unikernel.plugins.module_utils._publish import PublishError
 from ansible_collections.kiln.unikernel.plugins.module_utils._store import digest_file
+from ansible_collections.kiln.unikernel.plugins.module_utils._vmdk import content_of
 
 _MAGIC = {b"KDMV": "vmdk", b"cone": "vhd", b"<<< ": "vdi"}
 _OTHERS = {
@@ -35,13 +36,18 @@ CONTROLLERS = {"ahci": "ahci", "lsilogic": "lsilogic", "virtioscsi": "virtio-scs
 
 @dataclass(frozen=True)
 class Package:
-    """A file to import; `asked` is hardware that an OVA asks for, by our options' names."""
+    """A file to import.
+
+    `holds` are the bytes that are written when it is copied, `asked` is hardware that an OVA asks
+    for, by our options' names.
+    """
 
     path: Path
     kind: str
     digest: str
     size: int
     modified: int
+    holds: int
     description: str = ""
     asked: dict[str, str | int] = field(default_factory=dict)
 
@@ -59,10 +65,11 @@ def examine(path: Path) -> Package:
     """Reads a file whole; fails for what VirtualBox cannot have."""
     state = _stat(path)
     kind = _kind_of(path, state.st_size)
-    description, asked = _read_ova(path) if kind == "ova" else ("", {})
-    package = Package(
-        path, kind, digest_file(path), state.st_size, state.st_mtime_ns, description, asked
-    )
+    plain = Package(
+        path, kind, digest_file(path), state.st_size, state.st_mtime_ns,
+        min(state.st_size, state.st_blocks * 512),
+    )  # fmt: skip
+    package = _of_ova(plain) if kind == "ova" else plain
     package.check_unchanged()
     return package
 
@@ -104,9 +111,17 @@ def _kind_of(path: Path, size: int) -> str:
     return "raw"
 
 
-def _read_ova(path: Path) -> tuple[str, dict[str, str | int]]:
-    root = _ova_read.outline(path).root
-    return _annotation(root), _asked(root)
+def _of_ova(package: Package) -> Package:
+    """With what the descriptor says, and how much its disks hold when they are unpacked."""
+    found = _ova_read.outline(package.path)
+    disks = (place for place in found.places if place.name.endswith(".vmdk"))
+    holds = sum(content_of(package.path, place.offset, place.size) for place in disks)
+    return replace(
+        package,
+        holds=holds or package.size,
+        description=_annotation(found.root),
+        asked=_asked(found.root),
+    )
 
 
 def _annotation(root: ET.Element) -> str:

@@ -190,10 +190,9 @@ class Publisher(Remover):
 
     def _import_ova(self, name: str) -> None:
         words = ("--vsys", "0", "--vmname", name, "--basefolder", str(self._folder))
-        doing = f"importing {self._package.path}"
-        self.vbox.call(
-            "import", str(self._package.path), *words, doing=doing, course=self._course()
-        )
+        path = str(self._package.path)
+        course = self._course(self._folder / name)
+        self.vbox.call("import", path, *words, doing=f"importing {path}", course=course)
 
     def _import_disk(self, name: str) -> None:
         words = ("--name", name, "--ostype", _OS_TYPE, "--basefolder", str(self._folder))
@@ -208,8 +207,7 @@ class Publisher(Remover):
     def _course(self, target: Path | None = None) -> Course:
         """Tells how far the import is; by the size of what is written where there is a `target`."""
         path = self._package.path
-        state = path.stat()
-        total = state.st_size if target is None else min(state.st_size, state.st_blocks * 512)
+        total = self._package.size if target is None else self._package.holds
         return Course(f"{path.name} to VirtualBox", total, target)
 
     def _copy_disk(self, disk: Path) -> None:

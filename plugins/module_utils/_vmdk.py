@@ -117,3 +117,29 @@ ddb.longContentID = "{digest[8:32]}{content:08x}"
 ddb.uuid.image = "{identity(digest, "vmdk")}"
 ddb.virtualHWVersion = "10"
 """
+
+
+def content_of(path: Path, offset: int, size: int) -> int:
+    """How many bytes the grains of a streamed VMDK have, which lies somewhere in a file.
+
+    Its footer is the last but one of its sectors; 0 when it is not such a VMDK.
+    """
+    with path.open("rb") as stream:
+
+        def numbers(sector: int, count: int) -> array[int]:
+            if sector * SECTOR + 4 * count > size:
+                return array("I")
+            stream.seek(offset + sector * SECTOR)
+            return array("I", stream.read(4 * count))
+
+        stream.seek(offset + max(0, size - 2 * SECTOR))
+        footer = stream.read(_HEADER.size)
+        if len(footer) < _HEADER.size or footer[:4] != b"KDMV":
+            return 0
+        facts = _HEADER.unpack(footer)
+        capacity, grain, entries, directory = facts[3], facts[4], facts[7], facts[9]
+        if entries != _ENTRIES or not grain:
+            return 0
+        tables = numbers(directory, -(-capacity // (grain * entries)))
+        grains = sum(1 for table in tables if table for entry in numbers(table, entries) if entry)
+        return int(grains * grain * SECTOR)

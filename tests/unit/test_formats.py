@@ -189,6 +189,32 @@ def test_a_vmdk_can_be_read_as_a_stream(tmp_path):
     assert bytes(disk) == (tmp_path / "disk.raw").read_bytes()
 
 
+def test_how_much_a_vmdk_holds_is_known_from_its_tables(tmp_path):
+    places = (0, 3 * MIB, 34 * MIB)
+    make_raw(tmp_path / "disk.raw", 40 * MIB, places)
+    disk = write("vmdk", tmp_path / "disk.raw", tmp_path / "disk.vmdk")
+    data = disk.read_bytes()
+    grains = 6 * _vmdk.GRAIN  # two each: the noise is a little longer than one
+    assert _vmdk.content_of(disk, 0, len(data)) == grains
+    within = tmp_path / "archive"
+    within.write_bytes(bytes(1536) + data + bytes(1024))
+    assert _vmdk.content_of(within, 1536, len(data)) == grains
+    for size in (0, 100, 1024, len(data) - 512):
+        disk.write_bytes(data[:size])
+        assert _vmdk.content_of(disk, 0, size) == 0
+
+
+def test_tables_of_a_vmdk_that_lie_outside_of_it_are_passed_over(tmp_path):
+    make_raw(tmp_path / "disk.raw", 40 * MIB, (0, 34 * MIB))
+    data = write("vmdk", tmp_path / "disk.raw", tmp_path / "disk.vmdk").read_bytes()
+    footer = len(data) - 1024
+    for field, value in ((12, 1 << 62), (44, 3), (20, 0), (56, 1 << 60), (56, len(data) // 512)):
+        broken = bytearray(data)
+        struct.pack_into("<Q" if field != 44 else "<I", broken, footer + field, value)
+        (tmp_path / "broken.vmdk").write_bytes(broken)
+        assert _vmdk.content_of(tmp_path / "broken.vmdk", 0, len(data)) == 0
+
+
 def test_a_content_id_never_means_that_there_is_none():
     for special in ("ffffffff", "fffffffe"):
         text = _vmdk.descriptor(MIB, special + "0" * 56, "x")

@@ -99,6 +99,25 @@ def test_without_figures_the_file_that_is_written_tells(folder):
     }  # fmt: skip
 
 
+def test_a_folder_tells_by_all_that_is_in_it(folder):
+    target = folder / "VMs/redis"
+    course = Course("a.ova to VirtualBox", 4096, target)
+    course.look()
+    course.hear("100%")
+    assert lines(folder)[-1]["done"] == 0
+    (target / "Logs").mkdir(parents=True)
+    (target / "disk1.vmdk").write_bytes(bytes(1000))
+    (target / "Logs/x").write_bytes(bytes(24))
+    (target / "gone").symlink_to("nowhere")
+    course._progress._last = 0.0
+    course.look()
+    assert lines(folder)[-1]["done"] == 1024
+    (target / "disk1.vmdk").unlink()
+    course.look()
+    course.finish(whole=True)
+    assert lines(folder)[-1]["done"] == 4096
+
+
 def test_much_output_on_both_streams_stops_nothing():
     many = "head -c {} /dev/zero | tr '\\0' x"
     script = f"{many.format(50000)}; {many.format(90000)} >&2; {many.format(50000)}"
