@@ -43,9 +43,6 @@ void switch_locked(cpu& me) {
     account(me.queue, previous, time);
     if (previous.state == thread_state::running) {
         previous.state = thread_state::ready;
-        if (previous.linux_task != nullptr) {
-            note_preemption(*previous.linux_task);
-        }
         if (!previous.is_idle) {
             me.queue.ready.insert(previous);
         }

@@ -85,6 +85,11 @@ struct switch_counts {
     }
 };
 switch_counts switch_counts_of(const thread& which);
+// Both together; of the current thread, whether others have run in between.
+inline u64 switches_of(const thread& which) {
+    const switch_counts counts = switch_counts_of(which);
+    return counts.voluntary + counts.involuntary;
+}
 
 // The caller goes behind all who may claim the CPU as much as it.
 void yield_to_equals();

@@ -23,10 +23,11 @@ void user_return_work(trap_frame& frame);
 // and `error` are the CPU's, for the signal frame; CR2 is `address` where it is a page fault.
 void force_fault_signal(trap_frame& frame, int signo, int code, u64 address, u64 trapno, u64 error);
 
-// For the scheduler. The thread was taken off its CPU without having asked for it: an rseq critical
-// section must be aborted before it goes on. And: it is about to run on this CPU, which the rseq area
-// must say. Context: the scheduler, locked, interrupts off.
+// Others have run on the CPU between two instructions of the thread's: an rseq critical section must be
+// aborted before it goes on. Context: the thread itself; note_cpu.
 void note_preemption(struct task& preempted);
+// For the scheduler: the thread is about to run on this CPU, which the rseq area must say. Context: the
+// scheduler, locked, interrupts off.
 void note_cpu(struct task& next, u32 cpu);
 
 // Makes the process object and its first thread's task. The loader (mm) then fills in what it maps.

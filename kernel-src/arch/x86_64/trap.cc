@@ -151,8 +151,12 @@ void page_fault(trap_frame& frame) {
         return;
     }
     enable_interrupts();
+    const u64 before = switches_of(self);
     const result<void> outcome =
         address >= user_end ? err::fault : handle_user_fault(address, access_of(frame.error));
+    if (program && switches_of(self) != before) {
+        note_preemption(*self.linux_task);
+    }
     if (outcome.ok()) {
         return;
     }
@@ -272,6 +276,16 @@ void handle_interrupt(trap_frame& frame) {
     me.in_interrupt = false;
 }
 
+// A system call is in no restartable sequence that others could have disturbed.
+void let_others_run(thread& self, const trap_frame& frame) {
+    const u64 before = switches_of(self);
+    schedule();
+    leave_forbidden_cpu();
+    if (frame.vector != syscall_vector && switches_of(self) != before) {
+        note_preemption(*self.linux_task);
+    }
+}
+
 }  // namespace
 
 // Where the frame on an IST stack is moved to, or 0 to leave it there. Interrupts are off.
@@ -304,8 +318,7 @@ extern "C" void leave_to_program(trap_frame& frame) {
             settle_privileged(frame);
         }
         if ((work & thread_work::reschedule) != 0) {
-            schedule();
-            leave_forbidden_cpu();
+            let_others_run(self, frame);
         }
         if ((work & (thread_work::interrupted | thread_work::return_work)) != 0) {
             self.work.fetch_and(~thread_work::return_work, std::memory_order_relaxed);
