@@ -6,6 +6,7 @@
 // Context: readers any, the writer with interrupts off.
 #pragma once
 
+#include "lib/scale.hh"
 #include "lib/types.hh"
 
 namespace kiln {
@@ -14,9 +15,8 @@ struct vdso_data {
     u32 sequence = 0;
     u32 use_tsc = 0;   // 0: the TSC is of no use, the vDSO enters the kernel
     u32 use_rdpid = 0; // 1: TSC_AUX holds CPU number | node << 12 and RDTSCP exists
-    u32 shift = 0;
-    // nanoseconds since boot = monotonic_base + ((tsc - tsc_base) * multiplier >> shift), computed
-    // in 128 bits.
+    // nanoseconds since boot = monotonic_base + ((tsc - tsc_base) * multiplier >> 32), computed in
+    // 128 bits.
     u64 tsc_base = 0;
     u64 multiplier = 0;
     u64 monotonic_base = 0;
@@ -48,9 +48,7 @@ inline bool read_vdso_clock(const vdso_data& from, u64& monotonic, u64& realtime
         const u64 base = from.tsc_base;
         // A CPU whose counter is a little behind sees no time before the base.
         const u64 delta = tsc > base ? tsc - base : 0;
-        monotonic = from.monotonic_base +
-                    static_cast<u64>((static_cast<unsigned __int128>(delta) * from.multiplier) >>
-                                     from.shift);
+        monotonic = from.monotonic_base + multiply_shift32(delta, from.multiplier);
         realtime_offset = from.realtime_offset;
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if ((before & 1) == 0 && __atomic_load_n(&from.sequence, __ATOMIC_RELAXED) == before) {

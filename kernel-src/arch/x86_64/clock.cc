@@ -207,7 +207,6 @@ void set_clock(u64 base_tsc, u64 base_ns, u64 multiplier) {
     clock.tsc_base = base_tsc;
     clock.monotonic_base = base_ns;
     clock.multiplier = multiplier;
-    clock.shift = 32;
     clock.use_tsc = 1;
     end_vdso_update(clock);
     interrupts_restore(saved);

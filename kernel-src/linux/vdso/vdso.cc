@@ -39,13 +39,18 @@ i64 system_call(i64 number, i64 a, void* b, void* c = nullptr) {
     return outcome;
 }
 
-bool is_realtime(int clock) {
-    return clock == clock_realtime || clock == clock_realtime_coarse || clock == clock_tai;
-}
+constexpr u32 realtime_clocks = 1u << clock_realtime | 1u << clock_realtime_coarse | 1u << clock_tai;
+constexpr u32 known_clocks = realtime_clocks | 1u << clock_monotonic | 1u << clock_monotonic_raw |
+                             1u << clock_monotonic_coarse | 1u << clock_boottime;
 
+bool is_one_of(u32 clocks, int clock) {
+    return static_cast<u32>(clock) < 32 && (clocks >> clock & 1) != 0;
+}
+bool is_realtime(int clock) {
+    return is_one_of(realtime_clocks, clock);
+}
 bool is_known(int clock) {
-    return is_realtime(clock) || clock == clock_monotonic || clock == clock_monotonic_raw ||
-           clock == clock_monotonic_coarse || clock == clock_boottime;
+    return is_one_of(known_clocks, clock);
 }
 
 }  // namespace
