@@ -108,7 +108,7 @@ void devices_init(std::string_view boot_line) {
     if (!io_apic_init().ok()) {
         log_warning("ioapic: cannot be mapped");
     }
-    xen::start();
+    xen::device_list of_xen = xen::start();
     if (!pci::init().ok() || !virtio::find_mmio_devices(boot_line).ok()) {
         log_warning("out of memory while looking for devices");
     }
@@ -118,7 +118,7 @@ void devices_init(std::string_view boot_line) {
     for (const pci_driver& each : pci_drivers) {
         start_all(each);
     }
-    xen::start_fronts();
+    xen::start_fronts(std::move(of_xen));
     virtio::finish_consoles();
     if (!first_serial_port().present()) {
         xen::fill_console();

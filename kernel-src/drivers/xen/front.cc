@@ -1,5 +1,7 @@
 #include "drivers/xen/front.hh"
 
+#include <algorithm>
+
 #include "core/log.hh"
 
 namespace kiln::xen {
@@ -93,7 +95,7 @@ result<void> front::find_backend() {
     return {};
 }
 
-result<void> front::open(std::string_view id) {
+result<void> front::open(std::string_view id, u64 limit) {
     _id = TRY(string::copy(id));
     TRY(_path.append("device/"));
     TRY(_path.append(_kind));
@@ -104,33 +106,39 @@ result<void> front::open(std::string_view id) {
     look_at_backend();
     // A device that somebody has used is led through the end of that use first.
     if (!backend_is(bit(connected) | bit(closing) | bit(closed))) {
-        return wait_for_offer(bit(closing) | bit(closed));
+        return wait_for_offer(bit(closing) | bit(closed), limit);
     }
-    return close() ? begin() : err::timedout;
+    return close(limit) ? begin(limit) : err::timedout;
 }
 
-result<void> front::begin() {
-    return wait_for_offer(0);
+result<void> front::begin(u64 limit) {
+    return wait_for_offer(0, limit);
 }
 
-result<void> front::wait_for_offer(states hopeless) {
+result<void> front::wait_for_offer(states hopeless, u64 limit) {
     TRY(change_state(initialising));
-    return wait_for(bit(init_wait) | bit(initialised), hopeless | bit(unknown), "offered itself");
+    return wait_for(bit(init_wait) | bit(initialised), hopeless | bit(unknown), "offered itself", limit);
 }
 
 result<void> front::wait_until_connected() {
-    return wait_for(bit(connected), bit(unknown) | bit(closing) | bit(closed), "connected");
+    return wait_for(bit(connected), ends(), "connected", longest_wait);
 }
 
-bool front::close() {
+void front::give_time_to_connect(u64 limit) {
+    (void)wait_until(
+        _state_changes, [&] { return backend_is(bit(connected) | ends()); }, deadline_after(limit),
+        wait_mode::uninterruptible);
+}
+
+bool front::close(u64 limit) {
     // A backend that is not yet connected has nothing to close.
     const bool joined = backend_is(bit(connected) | bit(closing));
     (void)change_state(closing);
-    if (joined && !wait_for(bit(closing) | bit(closed) | bit(unknown), 0, "begun to close").ok()) {
+    if (joined && !wait_for(ends(), 0, "begun to close", limit).ok()) {
         return false;
     }
     (void)change_state(closed);
-    return !joined || wait_for(bit(closed) | bit(init_wait) | bit(unknown), 0, "closed").ok();
+    return !joined || wait_for(bit(closed) | bit(init_wait) | bit(unknown), 0, "closed", limit).ok();
 }
 
 void front::say_waiting(std::string_view what, u64 waited, bool in_vain) const {
@@ -140,11 +148,12 @@ void front::say_waiting(std::string_view what, u64 waited, bool in_vain) const {
            in_vain ? "; the device is not used" : "; still waiting");
 }
 
-result<void> front::wait_for(states wanted, states hopeless, std::string_view what) {
-    for (const u64 limit : {note_after, longest_wait - note_after}) {
+result<void> front::wait_for(states wanted, states hopeless, std::string_view what, u64 limit) {
+    u64 waited = 0;
+    for (const u64 until : {std::min(note_after, limit), limit}) {
         const bool settled = wait_until(
                                  _state_changes, [&] { return backend_is(wanted | hopeless); },
-                                 deadline_after(limit), wait_mode::uninterruptible)
+                                 deadline_after(until - waited), wait_mode::uninterruptible)
                                  .ok();
         if (settled && backend_is(wanted)) {
             return {};
@@ -154,7 +163,11 @@ result<void> front::wait_for(states wanted, states hopeless, std::string_view wh
                       _domain, what, name_of(backend_state()));
             return err::io;
         }
-        say_waiting(what, limit == note_after ? note_after : longest_wait, limit != note_after);
+        waited = until;
+        say_waiting(what, waited, waited == limit);
+        if (waited == limit) {
+            break;
+        }
     }
     return err::timedout;
 }

@@ -34,6 +34,8 @@ class front : noncopyable {
 public:
     static constexpr u64 domain_limit = 0x7ff0;  // numbers from here on are no domains
     static constexpr u64 note_after = 5 * ns_per_s, longest_wait = 60 * ns_per_s;
+    // For a card to connect, at boot; a program should not have to wait for one.
+    static constexpr u64 longest_card_wait = 2 * ns_per_s;
 
     // In the thread of watches, after the backend's state has changed, or another node that is watched.
     using listener = void (*)(void* of);
@@ -46,10 +48,10 @@ public:
     void stop_watching();
 
     // Finds the backend and brings both halves to where it waits for us, whoever used the device
-    // before.
-    result<void> open(std::string_view id);
+    // before; waits for each step of the backend's for no longer than `limit`.
+    result<void> open(std::string_view id, u64 limit = longest_wait);
     // Once more, after close().
-    result<void> begin();
+    result<void> begin(u64 limit = longest_wait);
     // Watches a node of the backend as its state is.
     result<void> watch_offer(std::string_view name);
 
@@ -87,21 +89,28 @@ public:
     xenbus_state backend_state() const { return _backend_state.load(std::memory_order_acquire); }
     // Until the backend is connected. After `longest_wait`, or when it closes, an error and a sentence.
     result<void> wait_until_connected();
+    // Until the backend is connected or never will be, for so long; says nothing.
+    void give_time_to_connect(u64 limit);
+    // It closes, or is gone.
+    bool backend_closes() const { return backend_is(ends()); }
     // Ours says that it is closing and then closed, and the backend is given time to follow; false
     // when it did not.
-    bool close();
+    bool close(u64 limit = longest_wait);
 
 private:
     using states = u32;  // a bit each
     static constexpr states bit(xenbus_state state) { return states{1} << static_cast<u32>(state); }
+    static constexpr states ends() {
+        return bit(xenbus_state::unknown) | bit(xenbus_state::closing) | bit(xenbus_state::closed);
+    }
     static void on_change(void* of, std::string_view changed);
 
     result<string> path(std::string_view name) const { return xenstore::join(_path, name); }
     result<void> find_backend();
     void look_at_backend();
     bool backend_is(states any) const { return (bit(backend_state()) & any) != 0; }
-    result<void> wait_for_offer(states hopeless);
-    result<void> wait_for(states wanted, states hopeless, std::string_view what);
+    result<void> wait_for_offer(states hopeless, u64 limit);
+    result<void> wait_for(states wanted, states hopeless, std::string_view what, u64 limit);
     void say_waiting(std::string_view what, u64 waited, bool in_vain) const;
 
     std::string_view _kind;

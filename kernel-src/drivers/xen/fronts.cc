@@ -15,7 +15,6 @@ bool comes_first(const string& a, const string& b) {
     return a.size() != b.size() ? a.size() < b.size() : a.view() < b.view();
 }
 
-// In the order of their numbers, so that it is the same at each start.
 vector<string> devices_of(std::string_view directory) {
     auto found = xenstore::list(directory);
     if (!found.ok()) {
@@ -37,10 +36,10 @@ struct offered_device {
 };
 
 template <class Device>
-vector<offered_device<Device>> offer_all(std::string_view kind, std::string_view directory,
+vector<offered_device<Device>> offer_all(std::string_view kind, vector<string> ids,
                                          result<Device*> (*offer)(std::string_view id)) {
     vector<offered_device<Device>> offered;
-    for (string& id : devices_of(directory)) {
+    for (string& id : ids) {
         auto made = offer(id);
         if (!made.ok()) {
             complain(kind, id, made.error());
@@ -64,16 +63,12 @@ void finish_all(std::string_view kind, vector<offered_device<Device>> offered,
 
 }  // namespace
 
-bool has_disks() {
-    return !devices_of("device/vbd").empty();
+device_list find_devices() {
+    return {devices_of("device/vbd"), devices_of("device/vif")};
 }
 
-bool has_networks() {
-    return !devices_of("device/vif").empty();
-}
-
-void start_fronts() {
-    if (!xenstore::available()) {
+void start_fronts(device_list found) {
+    if (found.disks.empty() && found.networks.empty()) {
         return;
     }
     if (auto started = start_grant_table(); !started.ok()) {
@@ -81,8 +76,8 @@ void start_fronts() {
                   started.error());
         return;
     }
-    auto disks = offer_all("vbd", "device/vbd", &offer_disk);
-    auto networks = offer_all("vif", "device/vif", &offer_network);
+    auto disks = offer_all("vbd", std::move(found.disks), &offer_disk);
+    auto networks = offer_all("vif", std::move(found.networks), &offer_network);
     finish_all("vbd", std::move(disks), &finish_disk);
     finish_all("vif", std::move(networks), &finish_network);
 }

@@ -3,23 +3,23 @@
 
 #include <string_view>
 
+#include "drivers/xen/xen.hh"
 #include "fs/block_device.hh"
 #include "net/net_device.hh"
 
 namespace kiln::xen {
 
-// Whether there are devices that the drivers here take, so that emulated ones that stand for the same
-// may be unplugged.
-bool has_disks();
-bool has_networks();
+// Asks the store which devices there are. Empty where it cannot be asked.
+device_list find_devices();
 
-// Finds the devices and starts their drivers. Does nothing where there is no store to ask.
-// Context: the thread that starts drivers, when hypercalls, event channels and xenstore work.
-void start_fronts();
+// Starts the drivers of these. Context: the thread that starts drivers, when hypercalls, event channels
+// and xenstore work.
+void start_fronts(device_list found);
 
 // A device is started in two steps, so that the backends of all work at the same time: what we have is
 // published, then the backend has joined, and the device is registered. One that cannot be used is
-// freed, others never are.
+// freed, others never are. A card whose backend has not joined soon is registered with its link down,
+// and gets it when that joins.
 result<block_device*> offer_disk(std::string_view id);
 result<void> finish_disk(block_device& offered);
 result<net::net_device*> offer_network(std::string_view id);

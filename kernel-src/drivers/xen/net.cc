@@ -1,4 +1,3 @@
-// kernel only
 // Virtual network interfaces of Xen (Xen public io/netif.h): the driver of one device, with a pair of
 // rings a CPU where the backend has as many. A frame is sent on the pair of the CPU that sends it.
 //
@@ -57,12 +56,15 @@ private:
     result<void> join();
     result<void> connect_queues();
     bool backend_left() const;
+    void set_joined(bool joined);
+    void look_at_backend();
     void mask_events(bool masked);
 
     front _front;
     vector<unique<side>> _sides;
     net_offer _offer{};
     u32 _mtu = 1500;
+    std::atomic<bool> _complete{false};        // changes of the backend's are looked at
     std::atomic<bool> _joined{false};          // the backend has been connected
     std::atomic<bool> _left{false};            // and has gone again
     std::atomic<bool> _backend_changed{false};
@@ -79,7 +81,7 @@ network::~network() {
 // ---- setting up ----
 
 result<void> network::offer(std::string_view id) {
-    TRY(_front.open(id));
+    TRY(_front.open(id, front::note_after));
     TRY(read_own());
     read_offer();
     if (!_offer.copies_received) {
@@ -172,6 +174,7 @@ result<void> network::publish() {
 
 // This backend waits for us to be connected before it connects.
 result<void> network::join() {
+    set_joined(false);
     for (const unique<side>& each : _sides) {
         each->rings.connect({&event_channel::notify, each->port}, _offer.scatter);
     }
@@ -180,11 +183,22 @@ result<void> network::join() {
 }
 
 result<void> network::finish() {
-    TRY(_front.wait_until_connected());
     TRY(_front.watch_offer("carrier"));
     TRY(connect_queues());
-    _joined.store(true, std::memory_order_release);
-    set_link(read_link());
+    _front.give_time_to_connect(front::longest_card_wait);
+    if (_front.backend_closes()) {
+        log_error("xen-netfront: vif {}: the backend in domain {} closes it; it is not used",
+                  _front.id(), _front.backend_domain());
+        return err::io;
+    }
+    // What changes from here on, the first queue's thread looks at.
+    _complete.store(true, std::memory_order_release);
+    look_at_backend();
+    if (!_joined) {
+        log_warning("xen-netfront: vif {}: the backend in domain {} has not connected for {} s; the "
+                    "link is down until it does",
+                    _front.id(), _front.backend_domain(), front::longest_card_wait / ns_per_s);
+    }
     return {};
 }
 
@@ -221,14 +235,33 @@ void network::on_event(void* context) {
 
 void network::on_backend_change(void* context) {
     auto& self = *static_cast<network*>(context);
-    if (self._joined.load(std::memory_order_acquire)) {
+    if (self._complete.load(std::memory_order_acquire)) {
         self._backend_changed.store(true, std::memory_order_release);
         self._sides[0]->service.wake();
     }
 }
 
+// Before it has joined, other states than the last ones lead there.
 bool network::backend_left() const {
-    return _front.backend_state() != xenbus_state::connected;
+    return _joined ? _front.backend_state() != xenbus_state::connected : _front.backend_closes();
+}
+
+void network::set_joined(bool joined) {
+    _joined = joined;
+    for (const unique<side>& each : _sides) {
+        each->rings.set_joined(joined);
+    }
+}
+
+void network::look_at_backend() {
+    if (backend_left() && !_left.exchange(true)) {
+        log_error("xen-netfront: vif {}: the backend closes it; it is not used", _front.id());
+        give_up();
+    }
+    if (!_left && !_joined && _front.backend_state() == xenbus_state::connected) {
+        set_joined(true);
+    }
+    set_link(read_link());
 }
 
 void network::look_round(u32 queue) {
@@ -237,15 +270,11 @@ void network::look_round(u32 queue) {
         return;
     }
     lock_guard guard(_configuring);
-    if (backend_left() && !_left.exchange(true)) {
-        log_error("xen-netfront: vif {}: the backend closes it; it is not used", _front.id());
-        give_up();
-    }
-    set_link(read_link());
+    look_at_backend();
 }
 
 bool network::read_link() {
-    return !_left && !backend_left() && _front.offered("carrier", 1) != 0;
+    return !_left && _joined && !backend_left() && _front.offered("carrier", 1) != 0;
 }
 
 // Through the whole agreement once more, with the same pages and ports.
@@ -253,7 +282,7 @@ result<void> network::restart() {
     if (_left) {
         return err::nodev;
     }
-    _joined = false;
+    set_joined(false);
     mask_events(true);
     if (!_front.close()) {
         return err::timedout;
@@ -265,12 +294,13 @@ result<void> network::restart() {
     read_offer();
     TRY(join());
     TRY(_front.wait_until_connected());
-    _joined = true;
+    set_joined(true);
     mask_events(false);
     return {};
 }
 
 void network::switch_off() {
+    _left = true;
     give_up();
 }
 

@@ -2,6 +2,8 @@
 // both.
 #pragma once
 
+#include <atomic>
+
 #include "drivers/xen/receive_ring.hh"
 #include "drivers/xen/send_ring.hh"
 
@@ -18,7 +20,11 @@ public:
     nic::received take(net::packet_ptr& frame) override { return _receive.take(frame); }
     bool has_received() const override { return _receive.has_received(); }
     bool refill() override;
-    nic::placed put(net::packet_buffer& frame) override { return _send.put(frame); }
+    // Frames are refused while the backend has not joined, as nobody takes them off the ring.
+    void set_joined(bool joined) { _joined.store(joined, std::memory_order_relaxed); }
+    nic::placed put(net::packet_buffer& frame) override {
+        return _joined.load(std::memory_order_relaxed) ? _send.put(frame) : nic::placed::refused;
+    }
     bool reap(net::packet_queue& sent) override { return _send.reap(sent); }
     bool has_sent() const override { return _send.has_sent(); }
     void tell_device() override;
@@ -29,6 +35,7 @@ private:
     receive_ring _receive;
     send_ring _send;
     doorbell _bell;
+    std::atomic<bool> _joined{true};
 };
 
 }  // namespace kiln::xen

@@ -9,19 +9,22 @@
 
 namespace kiln::xen {
 
-void start() {
+device_list start() {
     if (!on_xen()) {
-        return;
+        return {};
     }
     const auto events = event_channel::start();
     if (!events.ok()) {
         log_error("xen: no events are delivered (error {}); its devices are not used",
                   events.error());
-        return;
+        return {};
     }
-    if (xenstore::start().ok()) {
-        unplug(has_disks(), has_networks());
+    if (!xenstore::start().ok()) {
+        return {};
     }
+    device_list found = find_devices();
+    unplug(!found.disks.empty(), !found.networks.empty());
+    return found;
 }
 
 }  // namespace kiln::xen
