@@ -59,7 +59,7 @@ test-vmware: ## The disk of the OVA for vSphere on QEMU's models of the devices 
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py vmware
 
-test-xen: ## A real Xen with a Debian dom0, in QEMU, and a guest on it
+test-xen: ## A real Xen with a Debian dom0, in QEMU, and guests on it: PVH and HVM
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py xen
 

@@ -57,7 +57,8 @@ def bake(kernel: Path | None = None, root: Path | None = None) -> Baked:
     environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": tree, "LC_ALL": "C.UTF-8"}
     environment["PATH"] = search
     command = ["ansible-playbook", "-i", "localhost,", str(TOP / "tests/lib/redis_image.yml")]
-    run_checked([*command, "-e", json.dumps({"facts_file": str(facts)})], env=environment)
+    wanted = {"facts_file": str(facts), "with_kernel": kernel is None}
+    run_checked([*command, "-e", json.dumps(wanted)], env=environment)
     found = json.loads(facts.read_text())
     return Baked(kernel or Path(found["kernel"]), root or Path(found["root"]))
 
