@@ -67,9 +67,9 @@ rigs: ## Build, once, what the tests need that no package has ready (vCenter sim
 	@$(cd) tools/setup rigs
 	@$(cd) tools/rigs
 
-suites: kernel ## The suites of CPython and Go, whole: hours (SUITES=cpython)
+suites: kernel ## The suites of CPython, Go, redis and memcached, whole: hours; README's table (SUITES=go)
 	@$(cd) tools/setup test
-	@$(cd) $(python) tests/suites/run_suites.py $(SUITES)
+	@$(cd) $(python) tests/suites/run_suites.py --readme $(SUITES)
 
 bench: ## Kiln and a Debian guest side by side on the same emulator
 	@$(cd) tools/setup bench

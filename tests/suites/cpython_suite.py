@@ -8,7 +8,11 @@ this machine's Linux, in a root and namespaces of their own (tests/programs/linu
 recorded/cpython.json. That is as good as a Linux guest on the emulator, since what is compared is
 whether a test passes; those that measure time are a class of their own in expected.yml.
 
-Usage: cpython_suite.py [record] [--quick] [--kernel FILE] [--jobs N] [MODULE | MODULE.CLASS.TEST ...]
+With --kept, the outcomes that the last whole run of a module has left are taken for it, whatever
+kernel it ran on; only modules without are run. So a run of hours can be made in pieces.
+
+Usage: cpython_suite.py [record] [--quick] [--kept] [--kernel FILE] [--jobs N]
+                        [MODULE | MODULE.CLASS.TEST ...]
 """
 
 from __future__ import annotations
@@ -207,14 +211,18 @@ def run_module(start: Start, module: str, wish: dict[str, list[str]], log: Path)
 def run_all(
     start: Start, side: str, chosen: dict[str, list[str]], without: list[str], jobs: int
 ) -> dict[str, str]:
-    """The outcomes of modules, a few at a time. `chosen`: module → patterns (none: all)."""
+    """The outcomes of modules, a few at a time. `chosen`: module → patterns (none: all).
+
+    Those of a whole module are kept in a file of its own.
+    """
     ends: dict[str, str] = {}
 
     def one(module: str) -> tuple[str, Run, float]:
         begun = time.monotonic()
         log = BUILD / f"{side}-{module}.txt"
         run = run_module(start, module, {"only": chosen[module], "without": without}, log)
-        (BUILD / f"{side}-{module}.json").write_text(json.dumps([run.ends, run.why], indent=0))
+        if not chosen[module]:
+            _kept(side, module).write_text(json.dumps([run.ends, run.why], indent=0))
         return module, run, time.monotonic() - begun
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
@@ -223,6 +231,19 @@ def run_all(
             counts = [f"{list(run.ends.values()).count(word)} {word}" for word in outcomes.OUTCOMES]
             print(f"{side}: {module}: {', '.join(counts)} ({seconds:.0f} s)", flush=True)
             ends |= run.ends
+    return ends
+
+
+def _kept(side: str, module: str) -> Path:
+    return BUILD / f"{side}-{module}.json"
+
+
+def take_kept(chosen: dict[str, list[str]]) -> dict[str, str]:
+    """The guests' outcomes of chosen modules that earlier runs have left; these are not chosen then."""
+    ends: dict[str, str] = {}
+    for module in [each for each in chosen if not chosen[each] and _kept("kiln", each).exists()]:
+        ends |= json.loads(_kept("kiln", module).read_text())[0]
+        del chosen[module]
     return ends
 
 
@@ -295,13 +316,20 @@ def judged(
     about, linux = outcomes.load(RECORD)
     entries = outcomes.read("cpython")
     start, without = on_kiln(image, options.kernel), outcomes.not_tried(entries)
-    here = run_all(start, "kiln", chosen, without, options.jobs)
+    to_run = dict(chosen)
+    here = take_kept(to_run) if options.kept else {}
+    here |= run_all(start, "kiln", to_run, without, options.jobs)
 
     def again(names: list[str]) -> dict[str, str]:
         return run_all(start, "again", choose(names, False), without, options.jobs)
 
-    whole = set(chosen) == set(MODULES) and not any(chosen.values())
-    return outcomes.judge("CPython", part_of(linux, chosen), here, entries, again, whole)
+    linux = part_of(linux, chosen)
+    return outcomes.judge("CPython", linux, here, entries, again, is_whole(chosen))
+
+
+def is_whole(chosen: dict[str, list[str]]) -> bool:
+    """Whether that is the suite."""
+    return set(chosen) == set(MODULES) and not any(chosen.values())
 
 
 def parse() -> argparse.Namespace:
@@ -309,6 +337,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("tests", nargs="*", metavar="[record] MODULE")
     parser.add_argument("--quick", action="store_true", help="the short choice of `make test`")
+    parser.add_argument("--kept", action="store_true", help="run only what no run has left yet")
     parser.add_argument("--kernel", default=str(TOP / "build/kernel/kiln.elf"))
     parser.add_argument("--jobs", type=int, default=2)
     return parser.parse_intermixed_args()
@@ -323,7 +352,8 @@ def main() -> int:
     if recording:
         return record(tree, chosen, options.jobs)
     verdict = judged(image, chosen, options)
-    (BUILD / "results.json").write_text(json.dumps(vars(verdict), indent=1) + "\n")
+    if is_whole(chosen):
+        outcomes.keep(BUILD / "results.json", verdict)
     print(outcomes.report(verdict))
     return 1 if verdict.wrong else 0
 

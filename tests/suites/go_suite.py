@@ -202,8 +202,9 @@ def main() -> int:
         guest = in_guest(place, options.kernel, "512M", go_children.LIMIT)
         sides = go_children.compare(table["children"].split(), on_linux(place), guest)
         both.take(sides, go_children.SUITE, begun)
-    verdict = outcomes.judge("go", both.linux, both.here, outcomes.read("go"), both.again, whole)
-    (LOGS / "results.json").write_text(json.dumps(vars(verdict), indent=1) + "\n")
+    verdict = outcomes.judge("Go", both.linux, both.here, outcomes.read("go"), both.again, whole)
+    if whole:
+        outcomes.keep(LOGS / "results.json", verdict)
     print(outcomes.report(verdict))
     return 1 if verdict.wrong else 0
 

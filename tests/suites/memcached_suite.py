@@ -31,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 sys.path[:0] = [str(TOP / "tests/lib"), str(TOP / "tests/programs")]
 import debian_source  # noqa: E402
+import outcomes  # noqa: E402
 import world  # noqa: E402
 from redis_guest import NotReadyError  # noqa: E402
 
@@ -159,16 +160,39 @@ def differences(linux: Record, kiln: Record, expected: set[str]) -> list[str]:
 
 
 def judge(
-    test: str, both: dict[str, dict[str, str]], expected: set[str], limit: float
-) -> tuple[list[str], str]:
-    """One test on both sides."""
+    test: str, both: dict[str, dict[str, str]], expected: dict[str, str], limit: float
+) -> tuple[list[str], str, outcomes.Verdict]:
+    """One test on both sides. `expected`: checks that differ, and the class of the reason."""
     begun = time.monotonic()
     linux, kiln = (run(test, both[side], limit) for side in ("linux", "kiln"))
-    told = differences(linux, kiln, expected)
+    told = differences(linux, kiln, set(expected))
+    counts = count(linux, kiln, expected)
     if told:
         told += [f"on Kiln: {line}" for line in kiln.last]
     line = f"{test}: Linux {linux.says}; Kiln {kiln.says} ({time.monotonic() - begun:.0f} s)"
-    return told, line
+    return told, line, counts
+
+
+def count(linux: Record, kiln: Record, expected: dict[str, str]) -> outcomes.Verdict:
+    """The checks of a test, for the table."""
+    verdict = outcomes.Verdict("memcached", linux_passed=len(linux.passed))
+    verdict.passed = len(linux.passed.keys() & kiln.passed.keys())
+    verdict.only_here = len(kiln.passed.keys() - linux.passed.keys())
+    verdict.skipped_on_both = min(linux.skipped, kiln.skipped)
+    lost = [name for number, name in linux.passed.items() if number not in kiln.passed]
+    verdict.excluded.update(expected[name] for name in lost if name in expected)
+    return verdict
+
+
+def count_left_out(config: dict[str, Any], linux: dict[str, str], limit: float) -> outcomes.Verdict:
+    """What passes on Linux of the tests that are not run here."""
+    verdict = outcomes.Verdict("memcached")
+    for group in config["leave_out"]:
+        for test in group["tests"]:
+            passed = len(run(test, linux, limit).passed)
+            verdict.linux_passed += passed
+            verdict.excluded[group["class"]] += passed
+    return verdict
 
 
 def choose(config: dict[str, Any], sources: Path, options: argparse.Namespace) -> list[str]:
@@ -191,8 +215,11 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compare(original: Path, tests: list[str], config: dict[str, Any], options: Any) -> int:
-    """How many tests differ; each is told of as soon as it is done."""
+def compare(
+    original: Path, tests: list[str], config: dict[str, Any], options: Any
+) -> outcomes.Verdict:
+    """All tests; each is told of as soon as it is done."""
+    total = outcomes.Verdict("memcached")
     with tempfile.TemporaryDirectory(prefix="memcached-") as place:
         sources = prepare(original, Path(place))
         tree, image = lay_server_tree(sources)
@@ -200,17 +227,19 @@ def compare(original: Path, tests: list[str], config: dict[str, Any], options: A
         common["kernel"] = options.kernel
         both = {side: common | {"side": side} for side in ("linux", "kiln")}
 
-        def one(test: str) -> tuple[list[str], str]:
-            expected = {row["check"] for row in config["differs"] if row["test"] == test}
-            return judge(test, both, expected, options.limit)
+        def one(test: str) -> tuple[list[str], str, outcomes.Verdict]:
+            rows = [row for row in config["differs"] if row["test"] == test]
+            return judge(test, both, {row["check"]: row["class"] for row in rows}, options.limit)
 
-        wrong = 0
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            for told, line in pool.map(one, tests):
-                wrong += bool(told)
+            for test, (told, line, counts) in zip(tests, pool.map(one, tests), strict=True):
+                total.add(counts)
+                total.wrong += [f"{test}: {sentence}" for sentence in told[:1]]
                 print(f"{'DIFFERENT' if told else 'same'}: {line}")
                 print("".join(f"    {sentence}\n" for sentence in told), end="", flush=True)
-    return wrong
+        if options.all:
+            total.add(count_left_out(config, both["linux"], options.limit))
+    return total
 
 
 def main() -> int:
@@ -222,11 +251,14 @@ def main() -> int:
     try:
         sources = debian_source.fetch(BUILD, "memcached", "memcached")
         tests = choose(config, sources, options)
-        wrong = compare(sources, tests, config, options)
+        verdict = compare(sources, tests, config, options)
     except NotReadyError as problem:
         print(f"memcached suite: {problem}", file=sys.stderr)
         return 2
+    if options.all and not options.tests:
+        outcomes.keep(BUILD / "results.json", verdict)
     out = sum(len(group["tests"]) for group in config["leave_out"])
+    wrong = len(verdict.wrong)
     print(
         f"memcached suite: {len(tests)} tests on Linux and on Kiln, {out} left out by name,"
         f" {wrong} wrong, {time.monotonic() - begun:.0f} s"

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,8 @@ HERE = Path(__file__).resolve().parent
 EXPECTED = HERE / "expected.yml"
 RECORDED = HERE / "recorded"
 OUTCOMES = ("pass", "fail", "skip", "error")
-CLASSES = ("fork", "exec", "user", "hardware", "absent", "timing")
+# outside: what works only where the tests and what they test share a machine.
+CLASSES = ("fork", "exec", "user", "hardware", "absent", "outside", "timing")
 ATTEMPTS = 3
 MISSING = "missing"
 
@@ -67,6 +69,15 @@ class Verdict:
     skipped_on_both: int = 0
     excluded: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+
+    def add(self, part: Verdict) -> None:
+        """Count what a part of the suite came to."""
+        self.linux_passed += part.linux_passed
+        self.passed += part.passed
+        self.only_here += part.only_here
+        self.skipped_on_both += part.skipped_on_both
+        self.excluded += part.excluded
+        self.wrong += part.wrong
 
 
 def read(suite: str, path: Path = EXPECTED) -> list[Entry]:
@@ -201,16 +212,30 @@ def load(path: Path) -> tuple[dict[str, str], dict[str, str]]:
 # The table
 
 
-def table(verdicts: Iterable[Verdict]) -> str:
-    """For README and terminal."""
+def keep(path: Path, verdict: Verdict) -> None:
+    """Leave a verdict for the table, with today's date."""
+    told = vars(verdict) | {"date": time.strftime("%Y-%m-%d")}
+    path.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def kept(path: Path) -> tuple[Verdict, str]:
+    """A verdict that was left, and its date."""
+    told = json.loads(path.read_text())
+    date = told.pop("date")
+    return Verdict(**told | {"excluded": Counter(told["excluded"])}), date
+
+
+def table(rows: Iterable[tuple[Verdict, str]]) -> str:
+    """For README and terminal: verdicts and their dates."""
     lines = [
-        "| suite | passed on Linux | passed here | excluded, and why | skipped on both |",
-        "|---|---|---|---|---|",
+        "| suite | passed on Linux | passed here | excluded, and why | unexplained"
+        " | skipped on both | run on |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {each.suite} | {each.linux_passed} | {each.passed} | {_excluded(each)}"
-        f" | {each.skipped_on_both} |"
-        for each in verdicts
+        f" | {len(each.wrong)} | {each.skipped_on_both} | {date} |"
+        for each, date in rows
     ]
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import outcomes
 import pytest
+import run_suites
 from outcomes import BadTable, Entry, judge
 
 FORK = Entry("fork", ("m.C.test_fork*",), "needs a second process")
@@ -118,9 +119,28 @@ def test_a_bad_entry_is_refused(tmp_path, row):
         outcomes.read("s", tmp_path / "e.yml")
 
 
-def test_the_table():
+def test_the_table(tmp_path):
     verdict = judge("s", {"m.C.test_fork": "pass", "m.C.a": "pass"}, {"m.C.a": "pass"}, [FORK])
-    assert outcomes.table([verdict]).splitlines()[-1] == "| s | 2 | 1 | 1 fork | 0 |"
+    outcomes.keep(tmp_path / "r.json", verdict)
+    verdict, date = outcomes.kept(tmp_path / "r.json")
+    line = outcomes.table([(verdict, date)]).splitlines()[-1]
+    assert line == f"| s | 2 | 1 | 1 fork | 0 | 0 | {date} |"
+
+
+def test_parts_of_a_suite_add_up():
+    whole = judge("s", {"a": "pass"}, {"a": "pass"}, [])
+    whole.add(judge("s", {"m.C.test_fork": "pass", "b": "pass"}, {"b": "fail"}, [FORK]))
+    assert (whole.linux_passed, whole.passed, whole.excluded["fork"]) == (3, 1, 1)
+    assert whole.wrong == ["b: pass on Linux, fail here"]
+
+
+def test_the_table_replaces_the_one_in_the_readme():
+    old = f"a\n{run_suites.BEGIN}\n| old |\n\n{run_suites.END}z\n"
+    new = run_suites.put_into(old, "| new |")
+    assert new == old.replace("old", "new")
+    with pytest.raises(SystemExit):
+        run_suites.put_into("no place\n", "| new |")
+    assert run_suites.put_into(run_suites.README.read_text(), "x")
 
 
 def test_every_entry_of_the_repository_can_be_read():
