@@ -100,7 +100,10 @@ result<route> network_stack::find_route(const ip_address& destination, const ip_
         return err::netunreach;
     }
     if (is_local(destination)) {
-        return route{&loopback(), destination, has_source ? source : destination, true};
+        // All of 127/8 is ours and speaks as 127.0.0.1, as on Linux.
+        const bool loops = destination.is_v4() && destination.is_loopback();
+        const ip_address own = loops ? loopback_v4 : destination;
+        return route{&loopback(), destination, has_source ? source : own, true};
     }
     interface* out = interface_index != 0 ? interface_by_index(interface_index) : nullptr;
     route_entry entry;

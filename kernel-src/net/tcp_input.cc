@@ -370,6 +370,8 @@ void tcp_socket::queue_received(packet_ptr packet) {
 
 void tcp_socket::fin_input() {
     ++_rcv_nxt;
+    // It may lie just beyond a window that is full.
+    _rcv_advertised = seq_max(_rcv_advertised, _rcv_nxt);
     _fin_received = true;
     _ack_now = true;
     wake(poll_event::in | poll_event::rdnorm | poll_event::rdhup);

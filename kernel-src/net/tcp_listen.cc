@@ -9,7 +9,6 @@ namespace {
 
 constexpr u8 syn_ack_tries = 5;  // net.ipv4.tcp_synack_retries
 constexpr u32 most_backlog = 4096;  // net.core.somaxconn
-constexpr u32 window_offer = 65535;
 
 void send_syn_ack(network_stack& stack, const syn_request& request, u32 mtu) {
     const u32 ip_size = request.key.local.address.is_v4() ? sizeof(ipv4_header) : sizeof(ipv6_header);
@@ -18,7 +17,7 @@ void send_syn_ack(network_stack& stack, const syn_request& request, u32 mtu) {
                         .sequence = request.our_sequence,
                         .acknowledgment = request.their_sequence + 1,
                         .flags = tcp_header::syn | tcp_header::ack,
-                        .window = window_offer};
+                        .window = request.our_window};
     answer.options.has_mss = true;
     answer.options.mss = static_cast<u16>(mtu - ip_size - sizeof(tcp_header));
     answer.options.sack_permitted = request.options.sack_permitted;
@@ -81,6 +80,12 @@ result<void> tcp_socket::listen(i32 backlog) {
     return {};
 }
 
+// A SYN's window is not scaled. It is no larger than what the connection will offer, or the peer would
+// take that for what is usual, and hold back what fills less than half of it.
+u16 tcp_socket::first_offer() const {
+    return static_cast<u16>(std::min(_rcv_limit, 65535u));
+}
+
 void tcp_socket::listener_input(packet_ptr packet) {
     tcp_segment segment;
     if (!parse_segment(std::move(packet), segment)) {
@@ -134,6 +139,7 @@ void tcp_socket::syn_input(const tcp_segment& segment, const flow_key& key, syn_
     fresh.options = segment.options;
     fresh.window = segment.window;
     fresh.our_scale = segment.options.has_scale ? _rcv_scale : u8{0};
+    fresh.our_window = first_offer();
     if (_listener->request_count >= std::max(_listener->backlog, 8u) + 1) {
         answer_with_cookie(fresh);
         return;
@@ -148,6 +154,7 @@ void tcp_socket::syn_input(const tcp_segment& segment, const flow_key& key, syn_
     kept->options = fresh.options;
     kept->window = fresh.window;
     kept->our_scale = fresh.our_scale;
+    kept->our_window = fresh.our_window;
     kept->sent_at = now();
     kept->next_try = kept->sent_at + rtt_estimator::initial;
     _listener->bucket_of(key).push_back(*kept);
@@ -185,11 +192,12 @@ void tcp_socket::handshake_input(tcp_segment& segment, const flow_key& key, syn_
         from_cookie.options.has_mss = true;
         from_cookie.options.mss = mss;
         from_cookie.window = segment.window;
+        from_cookie.our_window = first_offer();
     } else if (segment.acknowledgment != request->our_sequence + 1) {
         send_reset_for(_net, segment);
         return;
     } else if (seq_before(segment.sequence, request->their_sequence + 1) ||
-               !seq_before(segment.sequence, request->their_sequence + 1 + window_offer)) {
+               !seq_before(segment.sequence, request->their_sequence + 1 + request->our_window)) {
         send_syn_ack(_net, *request, mtu_to(_net, key));
         return;
     }
@@ -278,7 +286,7 @@ void tcp_socket::adopt(const syn_request& request, tcp_socket& listener) {
     _snd_nxt = _iss + 1;
     _irs = request.their_sequence;
     _rcv_nxt = _copied_sequence = _last_ack_sent = _irs + 1;
-    _rcv_advertised = _rcv_nxt + window_offer;
+    _rcv_advertised = _rcv_nxt + request.our_window;
     _ts_offset = timestamp_offset(_net, request.key);
     apply_syn_options(request.options);
     _snd_window = _max_snd_window = request.window;

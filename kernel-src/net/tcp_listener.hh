@@ -15,6 +15,7 @@ struct syn_request {
     u32 our_sequence = 0;
     tcp_options options;
     u16 window = 0;
+    u16 our_window = 0;
     u8 tries = 0;
     u8 our_scale = 0;
     u64 next_try = 0;

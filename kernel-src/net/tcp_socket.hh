@@ -179,6 +179,7 @@ private:
     void listener_input(packet_ptr packet);
     void syn_input(const tcp_segment& segment, const flow_key& key, syn_request* request);
     void answer_with_cookie(syn_request& fresh);
+    u16 first_offer() const;
     void handshake_input(tcp_segment& segment, const flow_key& key, syn_request* request);
     void make_child(const syn_request& request, tcp_segment& segment);
     void listener_timers(u64 time);

@@ -408,6 +408,34 @@ TEST_F(tcp_edge, never_offers_more_than_it_takes) {
     EXPECT_GE(update.back().window, 4096);
 }
 
+TEST_F(tcp_edge, a_listener_with_little_room_says_so_from_the_start) {
+    const i32 little = 4096;
+    ASSERT_TRUE(listener->set_option(socket_level::socket, socket_option::receive_buffer,
+                                     std::as_bytes(std::span(&little, 1))).ok());
+    raw_segment syn = peer.segment(SYN);
+    syn.options = mss(1000);
+    peer.send(syn);
+    EXPECT_EQ(peer.only().window, little);
+}
+
+TEST_F(tcp_edge, a_fin_just_beyond_a_full_window_leaves_it_closed) {
+    const i32 little = 4096;
+    ASSERT_TRUE(listener->set_option(socket_level::socket, socket_option::receive_buffer,
+                                     std::as_bytes(std::span(&little, 1))).ok());
+    open();
+    for (int i = 0; i < 4; ++i) {
+        peer.say(std::string(1000, 'f'));
+    }
+    peer.say(std::string(96, 'f'), ACK | FIN);
+    const auto seen = peer.take();
+    EXPECT_EQ(seen.back().acknowledgment, peer.next);
+    EXPECT_EQ(seen.back().window, 0);
+    // What comes next is in order, and nothing to complain about.
+    peer.acknowledge(peer.expected);
+    EXPECT_TRUE(peer.take().empty());
+    EXPECT_EQ(receive_bytes(*server, 5000).size(), 4096u);
+}
+
 TEST_F(tcp_edge, closing_with_unread_data_resets) {
     open();
     peer.say("never read");
