@@ -103,7 +103,12 @@ timerfd_file::setting timerfd_file::get() {
     return {_deadline > time ? _deadline - time : 1, _interval};
 }
 
+// Once it has expired, what has passed until now is counted, however late the interrupt comes.
 u64 timerfd_file::take_count() {
+    irq_guard guard(_lock);
+    if (_count.load(std::memory_order_relaxed) != 0) {
+        catch_up(now());
+    }
     return _count.exchange(0);
 }
 
