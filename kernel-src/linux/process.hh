@@ -35,7 +35,7 @@ struct credentials {
 };
 inline constexpr int last_capability = 40;  // CAP_CHECKPOINT_RESTORE
 namespace capability {
-inline constexpr u32 sys_nice = 23;
+inline constexpr u32 net_raw = 13, ipc_lock = 14, ipc_owner = 15, sys_admin = 21, sys_nice = 23;
 }
 
 struct exit_state {

@@ -23,7 +23,7 @@ options:
     description:
       - What happens when the program, a library that it is linked with, or another library in the
         image takes functions from others that lead to system calls which a guest does not have,
-        such as C(fork), C(execve), C(system) or C(shmget).
+        such as C(fork), C(execve), C(system) or C(msgget).
       - V(warn) says so in a warning, V(fail) fails before anything is packed, V(off) does not look.
       - It need not matter. Many programs can start others and seldom do.
     type: str

@@ -18,7 +18,7 @@ ABSENT = frozenset(
     move_pages mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink msgctl msgget
     msgrcv msgsnd name_to_handle_at nfsservctl open_by_handle_at open_tree perf_event_open
     pivot_root process_mrelease putpmsg query_module quotactl quotactl_fd request_key seccomp
-    security semctl semget semop semtimedop set_mempolicy_home_node set_thread_area shmat shmctl
-    shmdt shmget swapoff swapon sysfs tuxcall uselib userfaultfd ustat vfork vserver
+    security semctl semget semop semtimedop set_mempolicy_home_node set_thread_area swapoff swapon
+    sysfs tuxcall uselib userfaultfd ustat vfork vserver
     """.split()
 )
