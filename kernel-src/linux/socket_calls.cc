@@ -1,5 +1,6 @@
 // The socket system calls but for messages (socket_message_calls.cc).
 #include "linux/descriptors.hh"
+#include "linux/process.hh"
 #include "linux/socket_file.hh"
 #include "linux/syscall.hh"
 #include "net/socket_factory.hh"
@@ -56,6 +57,10 @@ SYSCALL(socket, i32 family, i32 type, i32 protocol) {
     const u32 bits = static_cast<u32>(type);
     if ((bits & ~(type_flags | socket_type::mask)) != 0) {
         return err::inval;
+    }
+    if ((bits & socket_type::mask) == socket_type::raw && family == address_family::inet &&
+        !is_capable(capability::net_raw)) {
+        return err::perm;
     }
     ref<socket> made = TRY(net::make_socket(family, static_cast<i32>(bits & socket_type::mask), protocol));
     return install_socket(std::move(made), bits);

@@ -107,6 +107,7 @@ void ipv4_input(interface& on, packet_ptr packet) {
         header_size = header_at<ipv4_header>(packet->data())->header_size();
     }
     const u8 protocol = header_at<ipv4_header>(packet->data())->protocol;
+    stack.raw_sockets.deliver(*packet);
     packet->pull(header_size);
     transport_input(stack, protocol, std::move(packet));
 }

@@ -1,5 +1,6 @@
 #include "net/socket_factory.hh"
 
+#include "net/raw.hh"
 #include "net/tcp_socket.hh"
 #include "net/udp.hh"
 #include "net/unix_socket.hh"
@@ -15,6 +16,12 @@ result<ref<socket>> make_inet_socket(network_stack& stack, u16 family, i32 type,
     }
     if (protocol < 0 || protocol > 262) {
         return err::inval;
+    }
+    if (type == socket_type::raw && family == address_family::inet) {
+        if (protocol == 0 || protocol > 255) {
+            return err::protonosupport;
+        }
+        return ref<socket>(TRY(make_ref<raw_socket>(stack, static_cast<u16>(protocol))));
     }
     const bool known_type = type == socket_type::stream || type == socket_type::datagram;
     return known_type ? err::protonosupport : err::socktnosupport;

@@ -14,6 +14,7 @@
 #include "net/ip.hh"
 #include "net/ndp.hh"
 #include "net/port_table.hh"
+#include "net/raw.hh"
 #include "net/reassembly.hh"
 #include "net/route.hh"
 #include "net/timer_queue.hh"
@@ -92,6 +93,7 @@ public:
     flow_table tcp_flows;
     port_table tcp_ports;
     port_table udp_ports;
+    raw_table raw_sockets;
     reassembler fragments{timers};
     stack_counters counters;
     std::atomic<u32> time_wait_count{0};

@@ -1,9 +1,9 @@
 // Ancillary data of datagrams: what a received one came with, and what one is sent with where that is
 // not as the socket's options say (ip(7), ipv6(7)). Context: threads.
 #include "lib/bytes.hh"
-#include "net/ip.hh"
+#include "net/datagram.hh"
 #include "net/interface.hh"
-#include "net/udp.hh"
+#include "net/ip.hh"
 
 namespace kiln::net {
 namespace {
@@ -86,7 +86,7 @@ result<void> take_control(const socket_message& from, bool v6, datagram_settings
     return {};
 }
 
-void udp_socket::report_control(const packet_buffer& packet, socket_message& to) {
+void datagram_socket::report_control(const packet_buffer& packet, socket_message& to) {
     const ip_address destination = packet_destination(packet);
     const bool v4_form = !is_v6() || destination.is_v4();
     if (_packet_info && !is_v6()) {
