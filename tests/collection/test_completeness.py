@@ -59,10 +59,31 @@ def test_the_examples_of_a_module_are_run(module):
     )
 
 
+@pytest.mark.parametrize(
+    "path", sorted((TOP / "plugins").rglob("*.py")), ids=lambda path: path.stem
+)
+def test_a_file_is_no_longer_than_can_be_read(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 400
+
+
+def test_no_check_is_left_out():
+    """Neither of ansible-test's sanity tests nor of ansible-lint's rules."""
+    ignored = list((TOP / "tests/sanity").glob("ignore*"))
+    assert ignored
+    assert [path.read_text() for path in ignored] == [""] * len(ignored)
+    settings = yaml.safe_load((TOP / ".ansible-lint").read_text())
+    assert settings["profile"] == "production"
+    assert not {"skip_list", "warn_list", "kinds"} & set(settings)
+    files = [*(TOP / "roles").rglob("*.yml"), *(TOP / "playbooks").rglob("*.yml")]
+    assert [str(path) for path in files if "noqa" in path.read_text(encoding="utf-8")] == []
+
+
 def test_all_modules_are_in_the_action_group():
     groups = yaml.safe_load((TOP / "meta/runtime.yml").read_text())["action_groups"]
     listed = {name for group in groups.values() for name in group if isinstance(name, str)}
     assert {name.rpartition(".")[2] for name in listed} == set(MODULES)
+    # Credentials are set once, for all modules of a group: none is in two.
+    assert len([name for group in groups.values() for name in group]) == len(MODULES)
 
 
 @pytest.mark.parametrize("role", ROLES)
