@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-vmware test-xen test-disks rigs suites bench bench-publish fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-kvm test-vmware test-nitro test-xen test-disks rigs suites bench bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -55,9 +55,17 @@ test-disks: ## 200 MB written to a disk on each controller, and read again after
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py disks
 
-test-vmware: ## The disk of the OVA for vSphere on QEMU's models of the devices that it asks for
+test-kvm: ## virtio from PVH, BIOS and UEFI, and microVMs: redis, disk, network, power-off
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/run_all.py kvm
+
+test-vmware: ## VMware's devices, as QEMU models them: redis, disk, network, power-off
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py vmware
+
+test-nitro: ## Machines like EC2's Nitro (NVMe, BIOS and UEFI), and ENA's driver on a model of the card
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/run_all.py nitro
 
 test-xen: ## A real Xen with a Debian dom0, in QEMU, and guests on it: PVH and HVM
 	@$(cd) tools/setup test
@@ -77,7 +85,8 @@ bench: ## Kiln and a Debian guest side by side on the same emulator
 
 bench-publish: kernel rigs ## Bakes by size, publishing to what stands in for clouds: throughput, bytes, memory
 	@$(cd) tools/setup publish
-	@$(cd) $(python) tests/bench/publish.py $(ARGS); ec2=$$?; $(python) tests/bench/targets.py && exit $$ec2
+	@$(cd) $(python) tests/bench/publish.py $(ARGS)
+	@$(cd) $(python) tests/bench/targets.py
 
 fuzz: ## Long runs of the kernel's fuzzers (SECONDS=600 each)
 	@$(cd) tools/setup test

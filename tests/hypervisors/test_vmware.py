@@ -1,65 +1,64 @@
-"""The disk of the OVA for vSphere on QEMU's models of the devices that the OVA asks for.
+"""The disk of the OVA for vSphere on QEMU's models of VMware's devices.
 
-By the BIOS loader, from the OVA's kind of VMDK on a PVSCSI adapter, or an LSI Logic SAS in its
-place, with a vmxnet3 card; a program takes an address by DHCP and echoes bulk, of which every byte
-is compared.
+From a BIOS on a PVSCSI adapter as the OVA asks for it, LSI Logic SAS or NVMe in its place, and from
+UEFI on NVMe, with vmxnet3 or e1000e; and once as the stream-optimised VMDK that is in the OVA.
 """
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import subprocess
-import time
 from pathlib import Path
 
 import boot_rig
 import pytest
-from hypervisor_rig import ECHO_APP, built_kernel
-from test_kernel import build
-from test_nics import CONNECTIONS, connect, exchange_with_all, free_port, nic_root
+import redis_guest
+import smoke
+from hypervisor_rig import baked, built_kernel, smoke_root
+from smoke import Machine
 
-__all__ = ["built_kernel", "nic_root"]
-QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256M"]
-QEMU += ["-nodefaults", "-no-user-config", "-display", "none", "-M", "pc"]
-
-
-@pytest.fixture(scope="session")
-def disk(built_kernel: str, nic_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The disk as a stream-optimised VMDK."""
-    folder = tmp_path_factory.mktemp("disk")
-    (nic_root / "etc/kiln").mkdir(parents=True, exist_ok=True)
-    image = folder / "disk.img"
-    build(Path(built_kernel), nic_root, image, ECHO_APP)
-    return boot_rig.convert(image, "vmdk")
-
-
-def connected(port: int, machine: subprocess.Popen[bytes]) -> socket.socket:
-    """A connection that the guest has answered; QEMU may not listen yet."""
-    while machine.poll() is None:
-        with contextlib.suppress(ConnectionRefusedError):
-            return connect(port)
-        time.sleep(0.05)  # between attempts
-    raise AssertionError("QEMU has ended")
+__all__ = ["baked", "built_kernel", "smoke_root"]
+FROM_BIOS = [
+    (Machine("pvscsi", "vmxnet3", board="pc"), "button"),
+    (Machine("pvscsi", "vmxnet3", cpus=2), "inside"),
+    (Machine("lsi-sas", "e1000e", board="pc", cpus=2), "button"),
+    (Machine("lsi-sas", "vmxnet3"), "inside"),
+    (Machine("nvme", "e1000e"), "inside"),
+]
+# Debian's OVMF has no driver for the others.
+FROM_UEFI = [
+    (Machine("nvme", "vmxnet3", "uefi"), "button"),
+    (Machine("nvme", "e1000e", "uefi", cpus=2), "inside"),
+]
+MACHINES = [
+    FROM_BIOS[0],
+    *(pytest.param(*each, marks=pytest.mark.long) for each in FROM_BIOS[1:] + FROM_UEFI),
+]
+REDIS = [Machine("pvscsi", "vmxnet3", cpus=2), Machine("nvme", "vmxnet3", "uefi")]
 
 
-@pytest.mark.parametrize(
-    ("adapter", "cpus"),
-    [("pvscsi", "1"), ("pvscsi", "2"), ("mptsas1068", "1"), ("mptsas1068", "2")],
-)
-def test_the_ova_for_vsphere_answers(adapter: str, cpus: str, disk: Path, tmp_path: Path) -> None:
-    """Several connections at once; every byte comes back."""
-    port = free_port()
-    said = tmp_path / "console"
-    devices = ["-drive", f"file={disk},format=vmdk,if=none,id=disk,snapshot=on"]
-    devices += ["-device", adapter, "-device", "scsi-hd,drive=disk"]
-    devices += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:7"]
-    devices += ["-device", "vmxnet3,netdev=net,romfile=", "-serial", f"file:{said}"]
-    with subprocess.Popen([*QEMU, "-smp", cpus, *devices]) as machine:
-        try:
-            exchange_with_all([connected(port, machine) for _ in range(CONNECTIONS)])
-        except (AssertionError, OSError) as error:
-            error.add_note(said.read_text())
-            raise
-        finally:
-            machine.terminate()
+@pytest.mark.parametrize(("machine", "how"), MACHINES, ids=str)
+def test_disk_network_and_end(
+    machine: Machine, how: str, built_kernel: str, smoke_root: Path, tmp_path: Path
+) -> None:
+    smoke.check_machine(machine, how, Path(built_kernel), smoke_root, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("machine", REDIS, ids=str)
+def test_redis_answers(machine: Machine, baked: redis_guest.Baked, tmp_path: Path) -> None:
+    smoke.check_redis(machine, baked, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_the_vmdk_of_the_ova_answers(
+    cpus: int, built_kernel: str, smoke_root: Path, tmp_path: Path
+) -> None:
+    machine = Machine("pvscsi", "vmxnet3", board="pc", cpus=cpus)
+    raw, kernel = tmp_path / "disk.img", Path(built_kernel)
+    boot_rig.disk.build_disk(kernel, smoke_root, "ip=dhcp -- /smoke none 0", raw)
+    ports, network = smoke.forwards(smoke.ECHO, smoke.END)
+    command = machine.command(boot_rig.convert(raw, "vmdk"), "", kernel, network)
+    command = [word.replace("format=raw", "format=vmdk,snapshot=on") for word in command]
+    with smoke.started(command, tmp_path, ports) as guest:
+        guest.exchange()
+        assert guest.end("inside").splitlines()[-1] == "kiln: exit status 0"
