@@ -97,6 +97,13 @@ class Desk:
         file.write_text(yaml.safe_dump(variables), encoding="utf-8")
         return self.command("ansible-playbook", playbook, "-e", f"@{file}", *words)
 
+    def publish(self, playbook: str, **variables: Any) -> None:
+        """A playbook that bakes and publishes: dry, then twice; the second changes nothing."""
+        runs = [self.run(playbook, *words, **variables) for words in (["--check"], [], [])]
+        assert [play.code for play in runs] == [0, 0, 0], runs[0].text + runs[1].text + runs[2].text
+        assert runs[0].count("changed") > 0, runs[0].text
+        assert runs[2].count("changed") == 0, runs[2].text
+
     def command(self, *words: str) -> Play:
         """One of Ansible's commands."""
         done = subprocess.run(

@@ -77,3 +77,11 @@ def test_the_examples_run(vbox, tmp_path):
     # enough for retention.
     assert "changed=8" in said, said
     assert len(vbox.names()) == 1
+
+
+@pytest.mark.long
+def test_the_playbook_bakes_redis_and_brings_it_in(vbox, desk):
+    given = {"vboxmanage": str(PROGRAM), "channel": "redis/stable"}
+    desk.publish(ROLE, **{f"publish_virtualbox_{key}": value for key, value in given.items()})
+    (image,) = vbox.images(name="redis")
+    assert image["channels"] == ["redis/stable"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.publish.installed import Desk
 from tests.publish.ova import make_ova
 from tests.publish.play import run_play
 from tests.rigs.vsphere.rig import CLUSTER, FOLDER, PASSWORD, STORES, USER, Rig
@@ -124,3 +125,13 @@ def test_the_role_publishes_to_a_library_and_fails_with_a_sentence(
     cycle.tasks.append({"name": "Fail", "block": [failing], "rescue": [rescue]})
     run_play(cycle.play(), tmp_path)
     assert [item["name"] for item in vcenter.items()] == ["redis"]
+
+
+@pytest.mark.long
+def test_the_playbook_bakes_redis_and_publishes_it(vcenter: Rig, desk: Desk) -> None:
+    place = {"cluster": CLUSTER, "datastore": STORES[0], "folder": FOLDER}
+    given = login(vcenter) | place | {"channel": "redis/stable"}
+    desk.publish(ROLE, **{f"publish_vsphere_{key}": value for key, value in given.items()})
+    (machine,) = vcenter.machines()
+    assert machine["template"]
+    assert machine["name"].startswith("redis-")
