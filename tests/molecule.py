@@ -33,7 +33,9 @@ def main() -> int:
     }
     with of_roles(wanted) as ways:
         words = [word for name in wanted for word in ("--scenario-name", name)]
-        command = [str(TOP / ".venv/bin/molecule"), "test", *words]
+        # One scenario a CPU; they have names of their own, and the store has locks.
+        options = ["--workers", "cpus", "--continue-on-failure"]
+        command = [str(TOP / ".venv/bin/molecule"), "test", *options, *words]
         return subprocess.run(command, cwd=TOP, env=environment | ways, check=False).returncode
 
 
