@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-kvm test-vmware test-nitro test-xen test-disks rigs suites bench bench-publish fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-kvm test-vmware test-nitro test-xen test-disks test-cassandra rigs suites bench bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -70,6 +70,10 @@ test-nitro: ## Machines like EC2's Nitro (NVMe, BIOS and UEFI), and ENA's driver
 test-xen: ## A real Xen with a Debian dom0, in QEMU, and guests on it: PVH and HVM
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py xen
+
+test-cassandra: ## Cassandra in one guest, and three as a ring: killed, and under load (hours)
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/run_all.py cassandra cassandra-ring cassandra-load
 
 rigs: ## Build, once, what the tests need that no package has ready (vCenter simulator; VirtualBox; Xen)
 	@$(cd) tools/setup rigs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -17,6 +18,8 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests/lib"))
+import guest_memory  # noqa: E402
+from guest_memory import touched_mib  # noqa: E402
 from ports import free_port  # noqa: E402
 
 RUN = TOP / "kernel-src" / "run"
@@ -106,13 +109,9 @@ class Server:
         words = ("ERROR", "FATAL", "kiln: panic")
         return [line for line in self.said().splitlines() if line.startswith(words)]
 
-    def resident_mib(self) -> int:
-        """Memory that QEMU holds for the guest."""
-        for machine in _children(self.process.pid):
-            for line in Path(f"/proc/{machine}/status").read_text().splitlines():
-                if line.startswith("VmRSS:"):
-                    return int(line.split()[1]) // 1024
-        return 0
+    def memory_mib(self) -> float:
+        """What the guest has touched of its memory."""
+        return sum(touched_mib(machine) for machine in _children(self.process.pid))
 
 
 def _children(process: int) -> list[int]:
@@ -122,22 +121,24 @@ def _children(process: int) -> list[int]:
 
 @contextmanager
 def guest(
-    baked: Baked, *, smp: int = 2, memory: str = "2G", tap: str = "", address: str = ""
+    baked: Baked, *, smp: int = 2, memory_mib: int = 2048, tap: str = "", address: str = ""
 ) -> Iterator[Server]:
     """One guest: behind a forwarded port, or with a tap interface and an address of its own."""
     with tempfile.TemporaryDirectory(prefix="kiln-cassandra-") as folder:
         port = 9042 if tap else free_port()
         command = [str(RUN), "--kernel", str(baked.kernel), "--root", str(baked.root)]
-        command += ["--smp", str(smp), "--memory", memory, "--timeout", "0"]
+        command += ["--smp", str(smp), "--memory", f"{memory_mib}M", "--timeout", "0"]
         if tap:
             command += ["--net", f"tap={tap}", "--ip", address]
         else:
             command += ["--forward", f"{port}:9042"]
+        environment = os.environ | {"KILN_QEMU_ARGS": shlex.join(guest_memory.words(memory_mib))}
         log = Path(folder, "log")
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [*command, "--", *ARGV], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
-            )
+                [*command, "--", *ARGV],
+                env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            )  # fmt: skip
         host = address.partition("/")[0] if tap else "127.0.0.1"
         try:
             yield Server(process, host, port, log, time.monotonic())

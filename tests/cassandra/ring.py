@@ -6,7 +6,7 @@
     load    mixed reads and writes for some minutes: no error, no standstill, and no more memory
             than heap and data account for
 
-Usage: ring.py [--kernel FILE --root FILE] [--rows N] [--minutes N] [kill] [load]
+Usage: ring.py [--kernel FILE --root FILE] [--smp N] [--rows N] [--minutes N] [kill] [load]
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ NETWORK = "192.168.79"
 WRITERS = 4
 # On the emulator a collection of garbage takes seconds; longer than this is a standstill.
 STANDSTILL = 60.0
+# A row lies in a memtable, the commit log and a few generations of tables on the tmpfs; the rest is
+# for what the JVM's compilers and the server's threads have outside the heap.
+ROW_KIB, GROWTH_MIB = 1, 64
 
 
 def addresses() -> list[str]:
@@ -50,14 +53,14 @@ def make_network() -> None:
 
 
 @contextmanager
-def ring(kernel: Path | None, root: Path | None) -> Iterator[list[Server]]:
+def ring(kernel: Path | None, root: Path | None, smp: int) -> Iterator[list[Server]]:
     """The guests, each started when the one before it answers, as they join one at a time."""
     baked = bake(kernel, root, [addresses()[0]])
     with ExitStack() as stack:
         servers = []
         for number, address in enumerate(addresses(), 1):
             place = {"tap": f"node{number}", "address": f"{address}/24"}
-            server = stack.enter_context(guest(baked, smp=1, memory="1G", **place))
+            server = stack.enter_context(guest(baked, smp=smp, memory_mib=1024, **place))
             print(f"{address} answers after {server.wait(START_LIMIT):.0f} s", flush=True)
             servers.append(server)
         yield servers
@@ -151,9 +154,9 @@ def kill(servers: list[Server], session: Session, count: int) -> str:
 
 
 def load(servers: list[Server], session: Session, minutes: float) -> str:
-    """Writes and reads in turns until the time is up, watched for a standstill."""
+    """Writes and reads in turns until the time is up, watched for a standstill and for memory."""
     running = Load(session)
-    begun, before = time.monotonic(), [server.resident_mib() for server in servers]
+    begun, memory = time.monotonic(), [measured(servers)]
     over = threading.Event()
 
     def work(first: int) -> None:
@@ -167,12 +170,15 @@ def load(servers: list[Server], session: Session, minutes: float) -> str:
     threads = [threading.Thread(target=work, args=(10**6 + n,)) for n in range(WRITERS)]
     for thread in threads:
         thread.start()
-    longest = 0.0
-    while time.monotonic() < begun + minutes * 60:
+    longest, rows = 0.0, 0
+    while (passed := time.monotonic() - begun) < minutes * 60:
         time.sleep(1)
         longest = max(longest, time.monotonic() - running.last)
         if longest > STANDSTILL or not any(thread.is_alive() for thread in threads):
             break
+        if len(memory) == 1 and passed > minutes * 30:
+            memory.append(measured(servers))
+            rows = len(running.acknowledged)
     over.set()
     for thread in threads:
         thread.join(120)
@@ -180,11 +186,26 @@ def load(servers: list[Server], session: Session, minutes: float) -> str:
         raise WrongError(f"nothing was answered for {longest:.0f} s")
     if running.wrong or running.refused:
         raise WrongError(f"{running.wrong[:3]}, {list(running.refused.items())[:3]}")
-    after = [server.resident_mib() for server in servers]
+    memory.append(measured(servers))
+    check_growth(memory[1], memory[2], len(running.acknowledged) - rows)
     return (
-        f"{len(running.acknowledged)} rows in {minutes:g} minutes, never silent for more than"
-        f" {longest:.1f} s; memory in MiB {before} before, {after} after"
+        f"{len(running.acknowledged)} rows written and as many read in {minutes:g} minutes, never"
+        f" silent for more than {longest:.1f} s; memory in MiB at begin, middle and end: {memory}"
     )
+
+
+def measured(servers: list[Server]) -> list[int]:
+    """Memory of each guest in MiB."""
+    return [round(server.memory_mib()) for server in servers]
+
+
+def check_growth(middle: list[int], end: list[int], rows: int) -> None:
+    """By the middle the heap is touched; after that only what was written may take more."""
+    allowed = GROWTH_MIB + rows * ROW_KIB / 1024
+    if any(last - first > allowed for first, last in zip(middle, end, strict=True)):
+        raise WrongError(
+            f"memory grew from {middle} to {end} MiB; {rows} rows explain {allowed:.0f} MiB"
+        )
 
 
 def main() -> int:
@@ -193,6 +214,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", choices=["kill", "load", []], metavar="PART")
     parser.add_argument("--kernel", type=Path)
     parser.add_argument("--root", type=Path)
+    parser.add_argument("--smp", type=int, default=1)
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=15)
     options = parser.parse_args()
@@ -203,7 +225,7 @@ def main() -> int:
         return subprocess.run(command, env=os.environ | {"KILN_RING": "1"}, check=False).returncode
     make_network()
     try:
-        with ring(options.kernel, options.root) as servers:
+        with ring(options.kernel, options.root, options.smp) as servers:
             session = connect()
             for name in options.names or ["load", "kill"]:
                 if name == "load":

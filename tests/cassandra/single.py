@@ -200,7 +200,7 @@ def drive(server: Server, names: list[str], count: int) -> None:
     session.cluster.shutdown()
     if server.errors():
         raise WrongError("errors in the log:\n" + "\n".join(server.errors()[:10]))
-    print(f"memory of the guest: {server.resident_mib()} MiB", flush=True)
+    print(f"memory of the guest: {server.memory_mib():.0f} MiB", flush=True)
 
 
 def main() -> int:
