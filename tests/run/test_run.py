@@ -237,6 +237,48 @@ def test_a_tap_interface(root, host, guest, prefix, server):
     assert done.stdout == "7\n"
 
 
+ON_A_BRIDGE = """
+import json, socket, subprocess, sys, time
+for words in (
+    "link set lo up", "link add both type bridge", "link set both up",
+    "addr add 192.168.78.254/24 dev both", "tuntap add dev one mode tap",
+    "tuntap add dev two mode tap",
+    "link set one master both up", "link set two master both up",
+):
+    subprocess.run(["ip", *words.split()], check=True)
+run, guests = json.loads(sys.argv[1]), []
+for number, name in ((1, "one"), (2, "two")):
+    place = ["--net", f"tap={name}", "--ip", f"192.168.78.{number}/24"]
+    command = [*run, *place, "--", "/bin/answer", "serve", "7", "8", "9"]
+    guests.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
+until = time.monotonic() + 50
+for number in (1, 2):
+    while time.monotonic() < until:
+        try:
+            with socket.create_connection((f"192.168.78.{number}", 7), 1) as client:
+                break
+        except OSError:
+            time.sleep(0.05)
+told = subprocess.run(["ip", "-j", "neigh"], check=True, capture_output=True, text=True).stdout
+for guest in guests:
+    guest.terminate()
+    guest.wait()
+print(" ".join(row.get("lladdr", "none") for row in json.loads(told)))
+"""
+
+
+def test_guests_on_one_bridge_have_cards_of_their_own(root):
+    apart = ["unshare", "--net", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    run = json.dumps([str(word) for word in words(root)])
+    done = subprocess.run(
+        [*apart, "python3", "-c", ON_A_BRIDGE, run], capture_output=True, text=True, check=False
+    )
+    print(done.stderr)
+    cards = done.stdout.split()
+    assert len(cards) == 2, cards
+    assert len(set(cards)) == 2, cards
+
+
 def children(process: int) -> list[int]:
     """The processes that it has started."""
     text = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")

@@ -1,5 +1,6 @@
 """QEMU's command line and its process."""
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -49,9 +50,16 @@ def _streams(ports: dict[str, Port]) -> list[str]:
     return words
 
 
+def _card_address(interface: str) -> str:
+    """Of the card behind a host's interface: guests on one bridge must not all have QEMU's default."""
+    digest = hashlib.sha256(os.fsencode(interface)).digest()
+    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
+
+
 def _network(options: Options) -> list[str]:
     if options.net == "none":
         return []
+    card = "virtio-net-pci-non-transitional,netdev=net,romfile="
     if options.net == "user":
         guest = options.ip.split("/")[0] if options.ip and ":" not in options.ip else ""
         backend = "user,id=net"
@@ -60,7 +68,8 @@ def _network(options: Options) -> list[str]:
     else:
         interface = options.net.removeprefix("tap=")
         backend = f"tap,id=net,ifname={interface},script=no,downscript=no"
-    return ["-netdev", backend, "-device", "virtio-net-pci-non-transitional,netdev=net,romfile="]
+        card += f",mac={_card_address(interface)}"
+    return ["-netdev", backend, "-device", card]
 
 
 def _boot(options: Options, kernel: str | None, line: str) -> list[str]:
