@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-kvm test-vmware test-nitro test-xen test-disks test-cassandra rigs suites bench bench-publish fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-kvm test-vmware test-nitro test-xen test-disks test-cassandra rigs suites bench bench-apps bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -86,6 +86,10 @@ suites: kernel ## The suites of CPython, Go, redis and memcached, whole: hours; 
 bench: ## Kiln and a Debian guest side by side on the same emulator
 	@$(cd) tools/setup bench
 	@$(cd) $(python) tests/bench/run $(ARGS)
+
+bench-apps: ## memcached and Java on Kiln and on a Debian guest (APPS=memcached)
+	@$(cd) tools/setup bench
+	@$(cd) $(python) tests/bench/apps $(APPS) $(ARGS)
 
 bench-publish: kernel rigs ## Bakes by size, publishing to what stands in for clouds: throughput, bytes, memory
 	@$(cd) tools/setup publish

@@ -6,7 +6,8 @@ either kernel sooner than SeaBIOS does, so neither is charged for firmware it do
 
 Kiln boots its kernel and the baked image, on a virtio disk; Linux boots Debian's cloud kernel and an
 uncompressed initramfs that holds a static init, the virtio modules, and the program out of that same
-image, so it waits for no disk at all.
+image, so it waits for no disk at all. Programs that are too large for that (a JVM) Linux runs from the
+very image that Kiln boots, on a virtio disk too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ TOP = HERE.parent.parent
 BUILD = TOP / "build" / "bench"
 
 sys.path[:0] = [str(TOP / "kernel-src" / "tools"), str(TOP / "tests" / "lib")]
+import guest_memory  # noqa: E402
 from kilnrun import backlog  # noqa: E402
 from redis_guest import NotReadyError as BenchError  # noqa: E402
 from redis_guest import bake, free_port  # noqa: E402
@@ -42,11 +44,13 @@ __all__ = [
     "debian_kernel",
     "free_port",
     "kiln",
+    "linux",
+    "linux_on_image",
 ]
-__all__ += ["linux"]
 
 # What the guest needs; what these depend on is found in the modules themselves.
 MODULES = ("virtio_pci", "virtio_net")
+IMAGE_MODULES = (*MODULES, "virtio_blk", "erofs")
 _MACHINE = "q35,sata=off,smbus=off,smm=off,vmport=off"
 _SCHEDSTAT = Path("/proc/self/schedstat")
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -60,6 +64,15 @@ class Guest:
     kernel: Path
     arguments: list[str]
     sizes: dict[str, int]
+    # Where the program listens, in the guest.
+    port: int = 6379
+    # Whether tests/lib/guest_memory.py can tell how much memory it uses.
+    counted: bool = False
+
+    @property
+    def console(self) -> Path:
+        """The file that its serial port is written to."""
+        return BUILD / f"{self.name}.console"
 
     def command(self, port: int, memory_mib: int, accel: str) -> list[str]:
         """QEMU's command line."""
@@ -67,7 +80,9 @@ class Guest:
         words += ["-name", f"{self.name},debug-threads=on", "-no-reboot", "-bios", "qboot.rom"]
         words += ["-M", _MACHINE, "-cpu", "max", "-m", f"{memory_mib}M", "-smp", "1"]
         words += ["-accel", "tcg,thread=multi" if accel == "tcg" else accel]
-        words += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:6379"]
+        if self.counted:
+            words += guest_memory.words(memory_mib)
+        words += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:{self.port}"]
         words += ["-device", "virtio-net-pci-non-transitional,netdev=net,romfile="]
         words += ["-device", "virtio-rng-pci-non-transitional"]
         return [*words, "-kernel", str(self.kernel), *self.arguments]
@@ -75,9 +90,10 @@ class Guest:
     @contextmanager
     def running(self, port: int, memory_mib: int, accel: str) -> Iterator[subprocess.Popen[bytes]]:
         """The guest, started and in the end stopped; its console goes to a file."""
-        console = BUILD / f"{self.name}.console"
+        console = self.console
         command = self.command(port, memory_mib, accel)
         command += ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
+        console.write_bytes(b"")
         guarded = ["setpriv", "--pdeathsig", "KILL", "--", *command]
         process = subprocess.Popen(guarded, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -103,13 +119,18 @@ def cpu_seconds(pid: int) -> float:
     raise BenchError("QEMU names no thread after the guest's CPU")
 
 
-def kiln(kernel: Path, root: Path) -> Guest:
-    """The Kiln guest of a kernel and an EROFS root; the program is the image's own."""
+def _disk(root: Path) -> list[str]:
+    drive = f"file={root},format=raw,if=none,id=root,readonly=on"
+    return ["-drive", drive, "-device", "virtio-blk-pci-non-transitional,drive=root"]
+
+
+def kiln(kernel: Path, root: Path, argv: list[str] | None = None) -> Guest:
+    """The Kiln guest of a kernel and an EROFS root; the program is the image's own, or this one."""
     line = "root=auto ip=10.0.2.15/24 gateway=10.0.2.2 log=quiet"
-    arguments = ["-append", line, "-drive", f"file={root},format=raw,if=none,id=root,readonly=on"]
-    arguments += ["-device", "virtio-blk-pci-non-transitional,drive=root"]
+    if argv:
+        line += " -- " + " ".join(argv)
     sizes = {"kernel": kernel.stat().st_size, "image": root.stat().st_size}
-    return Guest("kiln", kernel, arguments, sizes)
+    return Guest("kiln", kernel, ["-append", line, *_disk(root)], sizes)
 
 
 def debian_kernel() -> Path:
@@ -150,13 +171,44 @@ def linux(kernel_root: Path, root_image: Path) -> Guest:
         b"".join(word.encode() + b"\0" for word in (folder, *app["argv"]))
     )
     _copy_program(image, tree, app["argv"][0])
-    _add_modules(kernel_root, tree)
+    _add_modules(kernel_root, tree, MODULES)
+    return _linux_guest(kernel_root, tree, BUILD / "initramfs.cpio")
+
+
+def linux_on_image(
+    kernel_root: Path, root_image: Path, name: str, argv: list[str] | None = None
+) -> Guest:
+    """The Linux guest whose root is Kiln's image, as it is, on a disk; `name` is its folder's."""
+    image, tree = BUILD / "image", BUILD / name
+    for folder in (image, tree):
+        shutil.rmtree(folder, ignore_errors=True)
+    _run(["fsck.erofs", f"--extract={image}", str(root_image)])
+    app = json.loads((image / "etc" / "kiln" / "app.json").read_text())
+    shutil.rmtree(image)
+    for needed in ("proc", "sys", "dev", "image", "modules"):
+        (tree / needed).mkdir(parents=True, exist_ok=True)
+    settings = [f"{variable}={value}" for variable, value in app.get("env", {}).items()]
+    for list_name, words in (
+        ("program", [app.get("cwd", "/"), *(argv or app["argv"])]),
+        ("environment", settings),
+        ("mounts", [mount["path"] for mount in app.get("mounts", [])]),
+        ("hostname", [app.get("hostname", app["name"])]),
+    ):
+        (tree / list_name).write_bytes(b"".join(word.encode() + b"\0" for word in words))
+    _add_modules(kernel_root, tree, IMAGE_MODULES)
+    guest = _linux_guest(kernel_root, tree, BUILD / f"{name}.cpio")
+    guest.arguments += _disk(root_image)
+    guest.sizes["image"] = root_image.stat().st_size
+    return guest
+
+
+def _linux_guest(kernel_root: Path, tree: Path, initramfs: Path) -> Guest:
     source = HERE / "linux" / "init.c"
     _run(["gcc", "-O2", "-static", "-s", "-Wall", "-o", str(tree / "init"), str(source)])
-    initramfs = BUILD / "initramfs.cpio"
     _write_cpio(tree, initramfs)
     kernel = next((kernel_root / "boot").glob("vmlinuz-*"))
-    line = "quiet mitigations=off console=ttyS0 panic=-1 rdinit=/init"
+    # The check of the timer counts on a CPU that is not taken away meanwhile, as a busy host does.
+    line = "quiet mitigations=off no_timer_check console=ttyS0 panic=-1 rdinit=/init"
     sizes = {"kernel": kernel.stat().st_size, "image": initramfs.stat().st_size}
     return Guest("linux", kernel, ["-initrd", str(initramfs), "-append", line], sizes)
 
@@ -185,9 +237,9 @@ def _copy_program(image: Path, tree: Path, program: str) -> None:
         shutil.copy(source, place)
 
 
-def _add_modules(kernel_root: Path, tree: Path) -> None:
+def _add_modules(kernel_root: Path, tree: Path, modules: tuple[str, ...]) -> None:
     listed: list[str] = []
-    for module in MODULES:
+    for module in modules:
         _add_module(kernel_root, tree, module, listed)
     (tree / "modules.list").write_text("".join(f"/modules/{name}.ko\n" for name in listed))
 

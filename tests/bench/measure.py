@@ -26,11 +26,25 @@ _STANDSTILL_SECONDS = 120
 _TOO_LITTLE_MIB, _PLENTY_MIB = 8, 128
 
 
-class _Attempts:
-    """Connections that have sent PING; the first answer on any of them counts."""
+@dataclass(frozen=True)
+class Ask:
+    """What a server is sent, what its answer holds, how often to try, and for how long."""
 
-    def __init__(self, port: int) -> None:
+    request: bytes
+    answer: bytes
+    every: float = _ATTEMPT_SECONDS
+    patience: float = _PATIENCE_SECONDS
+
+
+PING = Ask(b"PING\r\n", b"+PONG")
+
+
+class _Attempts:
+    """Connections that have sent a request; the first answer on any of them counts."""
+
+    def __init__(self, port: int, ask: Ask) -> None:
         self._port = port
+        self._ask = ask
         self._open: list[socket.socket] = []
 
     def add(self) -> None:
@@ -43,11 +57,11 @@ class _Attempts:
             self._open.pop(0).close()
 
     def answered(self, seconds: float) -> bool:
-        """Whether a PONG arrives within this time."""
+        """Whether the answer arrives within this time."""
         ready, _, _ = select.select(self._open, [], [], seconds)
         for attempt in ready:
             try:
-                if attempt.recv(64).startswith(b"+PONG"):
+                if self._ask.answer in attempt.recv(4096):
                     return True
             except OSError:
                 pass
@@ -56,10 +70,10 @@ class _Attempts:
         return False
 
     def send(self) -> None:
-        """PING on each connection that is through and has not sent it."""
+        """The request on each connection that is through."""
         for attempt in self._open:
             try:
-                attempt.send(b"PING\r\n")
+                attempt.send(self._ask.request)
             except OSError:
                 pass
 
@@ -69,15 +83,17 @@ class _Attempts:
             attempt.close()
 
 
-def wait_for_pong(port: int, limit: float, process: subprocess.Popen[bytes]) -> float | None:
-    """Seconds until the first PONG, or None when there is none in time."""
+def wait_for_answer(
+    port: int, limit: float, process: subprocess.Popen[bytes], ask: Ask = PING
+) -> float | None:
+    """Seconds until the first answer, or None when there is none in time."""
     begun = time.monotonic()
-    attempts = _Attempts(port)
+    attempts = _Attempts(port, ask)
     try:
         while time.monotonic() - begun < limit and process.poll() is None:
             attempts.add()
             attempts.send()
-            until = time.monotonic() + _ATTEMPT_SECONDS
+            until = time.monotonic() + ask.every
             while (left := until - time.monotonic()) > 0:
                 if attempts.answered(left):
                     return time.monotonic() - begun
@@ -86,10 +102,13 @@ def wait_for_pong(port: int, limit: float, process: subprocess.Popen[bytes]) -> 
     return None
 
 
-def _wait_patiently(guest: Guest, port: int, process: subprocess.Popen[bytes]) -> None:
-    if wait_for_pong(port, _PATIENCE_SECONDS, process) is None:
+def wait_patiently(
+    guest: Guest, port: int, process: subprocess.Popen[bytes], ask: Ask = PING
+) -> None:
+    """Until it answers; a guest that does not is an error."""
+    if wait_for_answer(port, ask.patience, process, ask) is None:
         console = f"build/bench/{guest.name}.console"
-        raise BenchError(f"{guest.name} is silent after {_PATIENCE_SECONDS} s; see {console}")
+        raise BenchError(f"{guest.name} is silent after {ask.patience:g} s; see {console}")
 
 
 def boot_seconds(guest: Guest, memory_mib: int, accel: str) -> float:
@@ -97,7 +116,7 @@ def boot_seconds(guest: Guest, memory_mib: int, accel: str) -> float:
     port = free_port()
     begun = time.monotonic()
     with guest.running(port, memory_mib, accel) as process:
-        _wait_patiently(guest, port, process)
+        wait_patiently(guest, port, process)
         return time.monotonic() - begun
 
 
@@ -105,7 +124,7 @@ def answers(guest: Guest, memory_mib: int, accel: str, limit: float) -> bool:
     """Whether redis comes up, sets and gets with this much memory."""
     port = free_port()
     with guest.running(port, memory_mib, accel) as process:
-        if wait_for_pong(port, limit, process) is None:
+        if wait_for_answer(port, limit, process) is None:
             return False
         with socket.create_connection(("127.0.0.1", port), 5) as client:
             client.settimeout(5)
@@ -196,5 +215,5 @@ def serving(guest: Guest, memory_mib: int, accel: str) -> Iterator[Served]:
     """The guest, started and answering, for as long as the block lasts."""
     port = free_port()
     with guest.running(port, memory_mib, accel) as process:
-        _wait_patiently(guest, port, process)
+        wait_patiently(guest, port, process)
         yield Served(guest, port, process)

@@ -47,7 +47,7 @@ class Failed(Exception):
 
 def started(server: Server, limit: float = 60.0) -> float:
     """Seconds until the first PONG, with requests sent from the first millisecond on."""
-    seconds = measure.wait_for_pong(server.port, limit, server.process)
+    seconds = measure.wait_for_answer(server.port, limit, server.process)
     if seconds is None:
         raise Failed(f"no PONG within {limit:g} s: {server.said()[-1500:]}")
     return seconds

@@ -3,7 +3,9 @@
  * modules, gives the network card its address, and becomes the program.
  *
  * /modules.list lists modules in loading order; /program holds the working directory and argv, each
- * ended by a zero byte. Nothing here waits: what the program does not need is not done.
+ * ended by a zero byte. Where there is a folder /image, the program and its root are on the disk that
+ * is mounted there; /environment, /mounts (for a tmpfs each) and /hostname are lists like /program.
+ * Nothing here waits: what the program does not need is not done.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -86,13 +88,71 @@ static void set_route(const char *gateway) {
     close(fd);
 }
 
-static void become_program(void) {
-    static char *argv[64];
+/* Calls a function for each text of a list. */
+static void for_each(const char *list, void (*function)(char *)) {
+    size_t size = slurp(list);
+    for (char *at = text; at < text + size; at += strlen(at) + 1) {
+        function(at);
+    }
+}
+
+static void set_name(char *name) {
+    if (sethostname(name, strlen(name))) {
+        stop(name);
+    }
+}
+
+static void set_variable(char *setting) {
+    if (putenv(strdup(setting))) {
+        stop(setting);
+    }
+}
+
+static void mount_scratch(char *path) {
+    if (mount("tmpfs", path, "tmpfs", 0, NULL)) {
+        stop(path);
+    }
+}
+
+static void mount_views(void) {
+    mount("proc", "/proc", "proc", 0, NULL);
+    mount("sys", "/sys", "sysfs", 0, NULL);
+    mount("dev", "/dev", "devtmpfs", 0, NULL);
+}
+
+/* The lists are read before the root that holds them is out of reach. */
+static void enter_image(void) {
+    static char mounts[sizeof text];
+    for_each("/hostname", set_name);
+    clearenv();
+    for_each("/environment", set_variable);
+    size_t size = slurp("/mounts");
+    memcpy(mounts, text, size);
+    if (mount("/dev/vda", "/image", "erofs", MS_RDONLY, NULL) || chroot("/image")) {
+        stop("/image");
+    }
+    mount_views();
+    for (char *at = mounts; at < mounts + size; at += strlen(at) + 1) {
+        mount_scratch(at);
+    }
+}
+
+static char **read_program(char **folder) {
+    static char *argv[64], program[sizeof text];
     size_t size = slurp("/program"), count = 0;
-    char *folder = text;
-    for (char *at = text + strlen(text) + 1; at < text + size && count < 63;) {
+    memcpy(program, text, size);
+    *folder = program;
+    for (char *at = program + strlen(program) + 1; at < program + size && count < 63;) {
         argv[count++] = at;
         at += strlen(at) + 1;
+    }
+    return argv;
+}
+
+static void become_program(void) {
+    char *folder, **argv = read_program(&folder);
+    if (access("/image", F_OK) == 0) {
+        enter_image();
     }
     if (chdir(folder)) {
         stop(folder);
@@ -102,9 +162,7 @@ static void become_program(void) {
 }
 
 int main(void) {
-    mount("proc", "/proc", "proc", 0, NULL);
-    mount("sys", "/sys", "sysfs", 0, NULL);
-    mount("dev", "/dev", "devtmpfs", 0, NULL);
+    mount_views();
     setenv("PATH", "/usr/bin:/bin", 1);
     load_modules();
     bring_up("lo", "127.0.0.1");
