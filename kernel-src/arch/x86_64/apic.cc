@@ -90,13 +90,14 @@ void apic_init(u64 physical_address) {
 
 void cpu_apic_start() {
     write_msr(msr::apic_base, read_msr(msr::apic_base) | 0x800 | (apic.x2apic ? 0x400 : 0));
+    // First: in an APIC that is switched off, every entry of the local vector table stays masked (11.4.7.2).
+    write(reg::spurious, 0x100 | interrupt_vector::spurious);
     write(reg::task_priority, 0);
     write(reg::lint0, masked);
     write(reg::lint1, 0x400);  // NMI
     write(reg::error_entry, masked);
     write(reg::timer_divide, divide_by_1);
     write(reg::timer_entry, interrupt_vector::timer | (apic.deadline_mode ? timer_deadline_mode : 0));
-    write(reg::spurious, 0x100 | interrupt_vector::spurious);
 }
 
 u32 apic_id_here() {
