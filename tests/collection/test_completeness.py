@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ TOP = Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in (TOP / "plugins/modules").glob("*.py"))
 ROLES = sorted(path.name for path in (TOP / "roles").iterdir())
 SCENARIOS = TOP / "extensions/molecule"
+TARGETS = TOP / "tests/integration/targets"
 
 
 def texts(module: str) -> dict[str, str]:
@@ -95,3 +97,30 @@ def test_a_role_is_described_and_tested(role):
     assert [step for step in steps if step in ("converge", "idempotence", "verify")] == [
         "converge", "idempotence", "verify",
     ]  # fmt: skip
+
+
+def steps_of(role: str) -> list[tuple[bool, bool]]:
+    """The steps that a target of integration goes through: check mode, and whether it changes."""
+    tasks = yaml.safe_load((TARGETS / f"role_{role}/tasks/main.yml").read_text())
+    found: list[tuple[bool, bool]] = []
+    while tasks:
+        task = tasks.pop(0)
+        tasks = [*task.get("block", []), *tasks]
+        found += [
+            (step["check"], any(step.get(word) for word in ("changed", "baked", "published")))
+            for step in task.get("loop", ())
+            if isinstance(step, dict) and {"check"} < set(step)
+        ]
+    return found
+
+
+# A host stays prepared; a guest goes through states of its own, each dry and for real.
+@pytest.mark.parametrize("role", [role for role in ROLES if role not in ("builder", "run")])
+def test_a_role_goes_through_all_states(role):
+    steps = steps_of(role)
+    assert steps[:4] == [(True, True), (False, True), (True, False), (False, False)]
+    for (dry, told), after in itertools.pairwise(steps):
+        assert not dry or after[0] or told == after[1], "what changes was told to"
+    real = [step for step in steps[4:] if not step[0]]
+    assert real[0][1], "a change"
+    assert [step[1] for step in real[-2:]] == [True, False], "absent, absent"
