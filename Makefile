@@ -8,7 +8,7 @@ cd := cd -- "$(top)" &&
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-kvm test-vmware test-nitro test-xen test-disks test-cassandra rigs suites bench bench-apps bench-publish fuzz lint clean
+.PHONY: help setup kernel docs demo test test-all test-collection test-publish test-uefi test-microvm test-kvm test-vmware test-virtualbox test-nitro test-xen test-disks test-cassandra rigs suites bench bench-apps bench-publish fuzz lint clean
 
 help: ## List the targets
 	@echo "Kiln targets (make TARGET):"
@@ -66,6 +66,10 @@ test-vmware: ## VMware's devices, as QEMU models them: redis, disk, network, pow
 test-nitro: ## Machines like EC2's Nitro (NVMe, BIOS and UEFI), and ENA's driver on a model of the card
 	@$(cd) tools/setup test
 	@$(cd) $(python) tests/run_all.py nitro
+
+test-virtualbox: rigs ## The collection's OVA on the real VirtualBox, every instruction interpreted
+	@$(cd) tools/setup test
+	@$(cd) $(python) tests/run_all.py virtualbox-machines
 
 test-xen: ## A real Xen with a Debian dom0, in QEMU, and guests on it: PVH and HVM
 	@$(cd) tools/setup test
