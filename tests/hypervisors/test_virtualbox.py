@@ -1,7 +1,7 @@
 """The collection's OVA on the real VirtualBox, which interprets every instruction (see tests/rigs).
 
-As it is: a disk on AHCI is written and read back, bulk goes over the 82540EM and NAT, and the
-program ends the machine.
+As it is, with AHCI, and with its disk on PIIX4's IDE and on LSI Logic SAS: the disk is written and
+read back, bulk goes over the 82540EM and NAT, and the machine ends from inside or by its button.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.publish.virtualbox import Rig
 
 __all__ = ["built_kernel", "smoke_root", "vbox"]
 # What has been seen; virtualbox_machine.py can do more.
-KINDS = [(Kind(), "inside")]
+KINDS = [(Kind(), "inside"), (Kind("ide"), "button"), (Kind("lsilogic-sas"), "inside")]
 
 
 @pytest.mark.parametrize(("kind", "how"), KINDS, ids=str)
