@@ -17,6 +17,7 @@ from guests import BenchError, Guest, cpu_seconds, free_port
 # A new attempt this often: the user-mode network repeats a lost first packet only after long
 # pauses, which would be measured in place of the guest.
 _ATTEMPT_SECONDS = 0.02
+_LOOK_SECONDS = 0.005
 _IN_FLIGHT = 20
 # No guest is given up before: a host that others use may be many times slower than an idle one.
 _PATIENCE_SECONDS = 300
@@ -28,11 +29,15 @@ _TOO_LITTLE_MIB, _PLENTY_MIB = 8, 128
 
 @dataclass(frozen=True)
 class Ask:
-    """What a server is sent, what its answer holds, how often to try, and for how long."""
+    """What a server is sent, what its answer holds, and how long it may take to come.
+
+    A server that needs long for its first answer would be kept busy by attempts over and over: it is
+    asked once, when it has written `listens` to the console.
+    """
 
     request: bytes
     answer: bytes
-    every: float = _ATTEMPT_SECONDS
+    listens: bytes = b""
     patience: float = _PATIENCE_SECONDS
 
 
@@ -46,6 +51,7 @@ class _Attempts:
         self._port = port
         self._ask = ask
         self._open: list[socket.socket] = []
+        self._unsent: list[socket.socket] = []
 
     def add(self) -> None:
         """One more attempt; the oldest gives way."""
@@ -53,8 +59,9 @@ class _Attempts:
         attempt.setblocking(False)
         attempt.connect_ex(("127.0.0.1", self._port))
         self._open.append(attempt)
+        self._unsent.append(attempt)
         if len(self._open) > _IN_FLIGHT:
-            self._open.pop(0).close()
+            self._drop(self._open[0])
 
     def answered(self, seconds: float) -> bool:
         """Whether the answer arrives within this time."""
@@ -65,17 +72,23 @@ class _Attempts:
                     return True
             except OSError:
                 pass
-            self._open.remove(attempt)
-            attempt.close()
+            self._drop(attempt)
         return False
 
+    def _drop(self, attempt: socket.socket) -> None:
+        self._open.remove(attempt)
+        if attempt in self._unsent:
+            self._unsent.remove(attempt)
+        attempt.close()
+
     def send(self) -> None:
-        """The request on each connection that is through."""
-        for attempt in self._open:
+        """The request on each connection that is through and has not sent it."""
+        for attempt in list(self._unsent):
             try:
                 attempt.send(self._ask.request)
             except OSError:
-                pass
+                continue
+            self._unsent.remove(attempt)
 
     def close(self) -> None:
         """End them all."""
@@ -93,7 +106,7 @@ def wait_for_answer(
         while time.monotonic() - begun < limit and process.poll() is None:
             attempts.add()
             attempts.send()
-            until = time.monotonic() + ask.every
+            until = time.monotonic() + _ATTEMPT_SECONDS
             while (left := until - time.monotonic()) > 0:
                 if attempts.answered(left):
                     return time.monotonic() - begun
@@ -106,9 +119,38 @@ def wait_patiently(
     guest: Guest, port: int, process: subprocess.Popen[bytes], ask: Ask = PING
 ) -> None:
     """Until it answers; a guest that does not is an error."""
-    if wait_for_answer(port, ask.patience, process, ask) is None:
-        console = f"build/bench/{guest.name}.console"
-        raise BenchError(f"{guest.name} is silent after {ask.patience:g} s; see {console}")
+    if ask.listens:
+        wait_for_words(guest, process, ask.listens, ask.patience)
+        came = _ask_once(port, ask)
+    else:
+        came = wait_for_answer(port, ask.patience, process, ask) is not None
+    if not came:
+        raise BenchError(f"{guest.name} is silent after {ask.patience:g} s; see {guest.console}")
+
+
+def wait_for_words(
+    guest: Guest, process: subprocess.Popen[bytes], words: bytes, limit: float
+) -> None:
+    """Until they stand on the guest's console."""
+    until = time.monotonic() + limit
+    while words not in guest.console.read_bytes():
+        if process.poll() is not None and words not in guest.console.read_bytes():
+            raise BenchError(f"{guest.name} has ended; see {guest.console}")
+        if time.monotonic() > until:
+            raise BenchError(f"{guest.name} has not said {words!r}; see {guest.console}")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _ask_once(port: int, ask: Ask) -> bool:
+    with socket.create_connection(("127.0.0.1", port), ask.patience) as client:
+        client.sendall(ask.request)
+        said = b""
+        while ask.answer not in said:
+            part = client.recv(4096)
+            if not part:
+                return False
+            said += part
+    return True
 
 
 def boot_seconds(guest: Guest, memory_mib: int, accel: str) -> float:
