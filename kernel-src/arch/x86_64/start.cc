@@ -42,13 +42,15 @@ extern "C" [[noreturn]] void start_first_cpu(u64 start_info) {
     xen::platform_init();
     xen::console_init();
     acpi_init(information.rsdp);
+    // While the local APIC still passes on what the firmware let through: QEMU forgets a request that is
+    // taken back later only when the APIC is written again, and would deliver one that is none.
+    silence_legacy_controllers();
     apic_init(acpi::tables().madt.local_apic);
     cpu_apic_start();
     this_cpu_block().apic_id = apic_id_here();
     clock_init();
     start_other_cpus();
     emulator_drops_fences = on_emulator() && cpu_count() == 1;
-    silence_legacy_controllers();
     enable_interrupts();
     start_init_thread(information);
     run_idle();
