@@ -50,7 +50,7 @@ def test_run_boots_a_program_from_a_disk(kernel, tree):
 
 
 def test_a_tick_that_the_firmware_left_pending_does_no_harm(kernel, tree):
-    """One start in four has one: QEMU delivered it when interrupts came on, though it was taken back."""
+    """One start in four has one; QEMU delivered it at the first sti, though it was taken back."""
     words = ["--kernel", kernel, "--disk-boot", "--root", tree, "--", "/bin/show"]
     ends = [guest(*words).returncode for _ in range(16)]
     assert ends == [7] * 16
