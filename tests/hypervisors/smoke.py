@@ -22,7 +22,8 @@ from typing import Any
 
 import boot_rig
 import redis_guest
-from test_nics import CONNECTIONS, exchange_with_all, free_port
+from ports import free_port
+from test_nics import CONNECTIONS, exchange_with_all
 
 HERE = Path(__file__).resolve().parent
 DEVICES = HERE.parent / "devices"
@@ -46,6 +47,16 @@ DISKS = {
 }
 
 
+def count_of(cpus: int) -> str:
+    """For the name of a test."""
+    return "1 CPU" if cpus == 1 else f"{cpus} CPUs"
+
+
+def partition_for_data(disk: str) -> str:
+    """On a disk of that name."""
+    return f"/dev/{disk}{'p' if disk[-1].isdigit() else ''}4"
+
+
 @dataclass(frozen=True)
 class Machine:
     """One of QEMU's."""
@@ -58,14 +69,12 @@ class Machine:
     options: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        cpus = "1 CPU" if self.cpus == 1 else f"{self.cpus} CPUs"
-        return f"{self.board} {self.firmware}, {self.disk}, {self.card}, {cpus}"
+        return f"{self.board} {self.firmware}, {self.disk}, {self.card}, {count_of(self.cpus)}"
 
     @property
     def data(self) -> str:
         """The partition for data."""
-        name = DISKS[self.disk][0]
-        return f"/dev/{name}{'p' if name[-1].isdigit() else ''}4"
+        return partition_for_data(DISKS[self.disk][0])
 
     def command(self, image: Path, line: str, kernel: Path, network: str) -> list[str]:
         """QEMU and what it is to start."""

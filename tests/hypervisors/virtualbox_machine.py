@@ -51,14 +51,12 @@ class Kind:
     cpus: int = 1
 
     def __str__(self) -> str:
-        cpus = "1 CPU" if self.cpus == 1 else f"{self.cpus} CPUs"
-        return f"{self.firmware}, {self.controller}, {self.card}, {cpus}"
+        return f"{self.firmware}, {self.controller}, {self.card}, {smoke.count_of(self.cpus)}"
 
     @property
     def data(self) -> str:
         """The partition for data."""
-        name = CONTROLLERS[self.controller][2]
-        return f"/dev/{name}{'p' if name[-1].isdigit() else ''}4"
+        return smoke.partition_for_data(CONTROLLERS[self.controller][2])
 
 
 @dataclass

@@ -57,17 +57,14 @@
 // and go into the frame only when somebody is to see all of it (syscall_slow_exit). A call that reads or
 // writes the whole frame stands in the table as syscall_with_frame.
 
-.macro store_kept_registers
+// The kept registers, and what is the same in all frames of system calls; rcx and r11 as Linux shows them.
+.macro complete_frame
     movq %rbx, FRAME_RBX(%rsp)
     movq %rbp, FRAME_RBP(%rsp)
     movq %r12, FRAME_R12(%rsp)
     movq %r13, FRAME_R13(%rsp)
     movq %r14, FRAME_R14(%rsp)
     movq %r15, FRAME_R15(%rsp)
-.endm
-// What is the same in all frames of system calls; rcx and r11 as Linux shows them.
-.macro complete_frame
-    store_kept_registers
     movq $SYSCALL_VECTOR, FRAME_VECTOR(%rsp)
     movq $KERNEL_CODE_SELECTOR, FRAME_CS(%rsp)
     movq $KERNEL_DATA_SELECTOR, FRAME_SS(%rsp)
